@@ -2,6 +2,7 @@
 """Django's command line, which sets up its own environment on a fresh machine."""
 
 import gc
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 def main() -> None:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    if "_ARGCOMPLETE" in os.environ:
+        complete()
+        return
     ensure_environment(Path(__file__).resolve().parent, sys.argv)
     if sys.argv[1:2] == ["version"] or sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"{__version__}\n")  # Django's own command would tell Django's
@@ -31,6 +35,18 @@ def main() -> None:
         if "--traceback" in sys.argv:
             raise
         sys.exit(f"Test Coordinator is misconfigured: {error}")
+
+
+def complete() -> None:
+    """Answer a shell that completes a command: at once, and never by installing something."""
+    project = Path(__file__).resolve().parent
+    python = project / ".venv" / "bin" / "python"
+    if importlib.util.find_spec("argcomplete") is not None:
+        from scenarios.command_line.local_completion import answer_shell  # noqa: PLC0415 - as above
+
+        answer_shell()
+    elif python.exists() and Path(sys.prefix).resolve() != (project / ".venv").resolve():
+        os.execv(python, [str(python), *sys.argv])  # noqa: S606 - the same command, in its environment
 
 
 if __name__ == "__main__":

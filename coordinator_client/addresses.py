@@ -1,11 +1,15 @@
 """The address of a coordinator, the token, certificates and proxies."""
 
 import os
+import re
 import ssl
 from urllib.parse import quote, urlsplit
 
 from coordinator_client.errors import SettingsError
 
+MAX_SHOWN = 200
+# A host, perhaps with a port and a path, where the scheme was left out.
+_BARE = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!-~]*)?")
 TOKEN_VARIABLE = "TEST_COORDINATOR_TOKEN"  # noqa: S105 - the name of a variable
 
 
@@ -15,6 +19,7 @@ def check_address(server: str) -> str:
     Raises:
         SettingsError: it is not that of a server, or contains a user, a password or a query.
     """
+    server = server.strip()
     try:
         parts = urlsplit(server)
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
@@ -23,14 +28,18 @@ def check_address(server: str) -> str:
     except ValueError:
         fits = False
     if not fits:
-        raise SettingsError(
-            "Invalid '--server'; give the address of a coordinator, like 'https://coordinator.example', "
-            "without a user, a password or a query."
-        )
+        # An address with a user may have a password, too, which must not be shown.
+        shown = "" if "@" in server else f" {server[:MAX_SHOWN]!r}"
+        hint = "give one like 'https://coordinator.example', without a user, a password or a query."
+        if _BARE.fullmatch(server):
+            hint = f"did you mean 'http://{server}'?"
+        raise SettingsError(f"Invalid address of a coordinator{shown}; {hint}")
     return server.rstrip("/")
 
 
 def check_token(token: str) -> str:
+    """The token without the line end that files of Windows and shells leave behind it."""
+    token = token.strip()
     if not all("!" <= character <= "~" for character in token):
         raise SettingsError(f"{TOKEN_VARIABLE} contains characters that are not allowed in a token.")
     return token

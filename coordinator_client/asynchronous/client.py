@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from coordinator_client.asynchronous.decisions import AsyncApprovals, AsyncFaults, AsyncTokens, AsyncWebhooks
+from coordinator_client.asynchronous.events import AsyncEvents
 from coordinator_client.asynchronous.registrations import AsyncHosts, AsyncSchedules, AsyncServices
 from coordinator_client.asynchronous.runs import AsyncRuns
 from coordinator_client.asynchronous.scenarios import AsyncScenarios
@@ -47,6 +48,7 @@ class AsyncClient:
         self.server = self._transport.server
         self.scenarios = AsyncScenarios(self._transport)
         self.runs = AsyncRuns(self._transport)
+        self.events = AsyncEvents(self._transport)
         self.faults = AsyncFaults(self._transport)
         self.services = AsyncServices(self._transport)
         self.hosts = AsyncHosts(self._transport)
@@ -102,6 +104,10 @@ class AsyncClient:
 
     async def whoami(self) -> Identity:
         return parse(Identity, await self._transport.json("GET", "whoami"))
+
+    async def get_version(self) -> str:
+        """The coordinator's version, which needs no token."""
+        return str(read_field(await self._transport.json("GET", "health"), "version"))
 
     async def find_problem(self, part: str) -> str:
         """The problem that `ready` reports for the part, for example "worker"; "" if none."""

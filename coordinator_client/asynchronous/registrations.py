@@ -78,9 +78,10 @@ class AsyncSchedules:
     async def put(self, name: str, scenario: str, cron: str, **fields: Any) -> Schedule:
         """Create or replace a schedule, which starts runs in the name of the token's owner.
 
-        `fields` are those of the API, for example `time_zone` and `variables`.
+        `fields` are those of the API, for example `time_zone` and `variables`. To run a suite, name it in
+        `suite` and leave `scenario` empty.
         """
-        body = {"scenario": scenario, "cron": cron, **fields}
+        body = {"cron": cron, **({"scenario": scenario} if scenario else {}), **fields}
         path = f"schedules/{quote_segment(name)}"
         return parse(Schedule, await self._transport.json("PUT", path, body=body))
 

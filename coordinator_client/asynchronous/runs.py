@@ -1,20 +1,16 @@
 """Runs: start, follow, stop and report them."""
 
-from asyncio import sleep
 from collections.abc import AsyncIterator, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 from coordinator_client.addresses import quote_segment
-from coordinator_client.asynchronous.transport import AsyncTransport, read_headers
-from coordinator_client.errors import UnavailableError, UnexpectedAnswerError, WaitTimeoutError
-from coordinator_client.exchanges import NO_CONTENT, Response, build_call, check_response
+from coordinator_client.asynchronous.streams import watch_stream
+from coordinator_client.asynchronous.transport import AsyncTransport
+from coordinator_client.errors import WaitTimeoutError
 from coordinator_client.following import FollowedRun
 from coordinator_client.parsing import parse, read_field
 from coordinator_client.records import Event, Run
-
-# A stream sends something every 5 seconds; the server ends it after 20.
-WAIT_SECONDS, SILENCE_SECONDS = 20, 15.0
 
 
 class AsyncRuns:
@@ -112,48 +108,9 @@ class AsyncRuns:
             UnavailableError: the coordinator has not responded for `followed.max_outage` seconds.
             NotFoundError: there is no such run.
         """
-        while not followed.has_ended and (until is None or monotonic() < until):
-            began = monotonic()
-            try:
-                async for event in self._read_stream(followed, until):
-                    yield event
-            except UnavailableError:
-                delay = followed.note_outage()
-                if delay is None:
-                    raise
-            else:
-                delay = followed.choose_pause(monotonic() - began)
-            if not followed.has_ended:
-                yield None
-                await sleep(delay)
-
-    async def _read_stream(self, followed: FollowedRun, until: float | None) -> AsyncIterator[Event | None]:
-        left = WAIT_SECONDS if until is None else max(1, min(WAIT_SECONDS, round(until - monotonic())))
-        call = build_call(
-            "GET",
-            f"runs/{quote_segment(followed.run_id)}/events",
-            parameters={"wait": left},
-            headers={"Accept": "text/event-stream", "Last-Event-ID": followed.last_id},
-        )
-        async with self._transport.open(call, SILENCE_SECONDS) as answer:
-            if answer.status == NO_CONTENT:
-                followed.has_ended = True
-                return
-            headers, server = read_headers(answer), self._transport.server
-            if "event-stream" not in headers.get("content-type", ""):
-                response = Response(answer.status, headers, await answer.aread())
-                check_response(server, response)
-                kind = headers.get("content-type", "no content type")
-                raise UnexpectedAnswerError(server, f"{answer.status} with {kind!r} instead of a stream")
-            followed.begin()
-            async for content in answer.aiter_stream():
-                found = followed.read(content)
-                for event in found:
-                    yield event
-                if followed.has_ended:
-                    return
-                if not found:
-                    yield None
+        path = f"runs/{quote_segment(followed.run_id)}/events"
+        async for event in watch_stream(self._transport, followed, path, until=until):
+            yield event
 
     async def wait(self, run_id: str, *, timeout: float | None = None) -> Run:  # noqa: ASYNC109 - the run's
         """Wait until the run has ended, and return it.

@@ -4,7 +4,7 @@ argcomplete runs the program for each completion. It does not wait for a coordin
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from coordinator_client.errors import CoordinatorError
@@ -14,6 +14,15 @@ SHELLS = ("bash", "zsh", "fish")
 PROGRAM = "test-coordinator"
 TIMEOUT_SECONDS = 1.0
 MAX_NAMES = 200
+ListNames = Callable[[str], Sequence[str]]
+"""All names of a kind, such as "scenarios"."""
+_list_local_names: ListNames | None = None
+
+
+def use_local_names(list_names: ListNames) -> None:
+    """Where no server is named, complete the names that this machine's coordinator has."""
+    global _list_local_names  # noqa: PLW0603 - a process completes one line
+    _list_local_names = list_names
 
 
 def complete_scenarios(prefix: str, parsed_args: Any, **_named: Any) -> list[str]:
@@ -45,6 +54,13 @@ def complete_profiles(prefix: str, **_named: Any) -> list[str]:
 
 
 def _ask(options: Any, kind: str, prefix: str) -> list[str]:
+    is_remote = getattr(options, "server", "") or getattr(options, "profile", "")
+    if _list_local_names is not None and not is_remote:
+        return [name for name in _list_local_names(kind) if name.startswith(prefix)]
+    return _ask_coordinator(options, kind, prefix)
+
+
+def _ask_coordinator(options: Any, kind: str, prefix: str) -> list[str]:
     from coordinator_client.synchronous.client import Client  # noqa: PLC0415 - slow to import
 
     try:
@@ -62,10 +78,10 @@ def _ask(options: Any, kind: str, prefix: str) -> list[str]:
         return []  # a shell has no place for an error
 
 
-def write_script(shell: str) -> str:
+def write_script(shell: str, program: str = PROGRAM) -> str:
     from argcomplete import shell_integration  # noqa: PLC0415 - needed by this verb only
 
-    return str(shell_integration.shellcode([PROGRAM], shell=shell))
+    return str(shell_integration.shellcode([program], shell=shell))
 
 
 def start(parser: Any) -> None:

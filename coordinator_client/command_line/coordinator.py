@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from coordinator_client.command_line.decisions import Decisions
+from coordinator_client.command_line.feeds import Feeds
 from coordinator_client.command_line.registrations import Registrations
 from coordinator_client.command_line.suites import Suites
 from coordinator_client.command_line.wording import quote_command
@@ -94,19 +96,39 @@ class ReadDocument:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Empty fields match every run; `status` is a state or an outcome."""
+    """Empty fields match every run; `status` is a state or an outcome, `by` the name of a user."""
 
     scenario: str = ""
     status: str = ""
+    rollback: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    by: str = ""
     limit: int = 20
 
 
-class Coordinator(Registrations, Decisions, Suites, Protocol):
+@dataclass(frozen=True, slots=True)
+class FaultFilter:
+    """Empty fields match every fault; `run` is a whole id."""
+
+    outstanding: bool = False
+    run: str = ""
+    service: str = ""
+    limit: int = 50
+
+
+class Coordinator(Registrations, Decisions, Feeds, Suites, Protocol):
     """All methods may raise CoordinatorError; InvalidDocumentError and InvalidVariablesError say where."""
 
     def close(self) -> None: ...
 
-    def list_scenarios(self) -> Sequence[ListedScenario]: ...
+    def read_version(self) -> str:
+        """The version of the coordinator."""
+        ...
+
+    def list_scenarios(self, tag: str = "") -> Sequence[ListedScenario]:
+        """By name; with `tag`, those that have it."""
+        ...
 
     def find_scenario(self, name: str) -> Scenario: ...
 
@@ -178,7 +200,7 @@ class Coordinator(Registrations, Decisions, Suites, Protocol):
 
     def render_report(self, run_id: str, format_name: str) -> bytes: ...
 
-    def list_faults(self, *, outstanding: bool, limit: int) -> Sequence[Fault]: ...
+    def list_faults(self, which: FaultFilter) -> Sequence[Fault]: ...
 
     def undo_faults(self, run_id: str) -> Sequence[Fault]:
         """Undo what the run has left behind, and return what is still outstanding."""

@@ -7,6 +7,7 @@ from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
 from coordinator_client.command_line.terminal import escape_text, format_time
 from coordinator_client.command_line.verbs import Session, Verb, add_group, add_verb
+from coordinator_client.command_line.wording import format_count
 from coordinator_client.records import PlannedStep
 
 STATES = ("pending", "approved", "refused", "expired", "withdrawn")
@@ -69,12 +70,13 @@ def _add_webhook_verbs(verbs: Any) -> None:
     add.add_argument(
         "--tag", action="append", default=[], dest="tags", help="Only scenarios with it; can be repeated."
     )
-    for function, name, help_text in (
-        (test_webhook, "test", "Send a test message."),
-        (change_secret, "secret", "Make a new secret; the previous one stays valid for 24 hours."),
-        (remove_webhook, "remove", "Remove a webhook; nothing more is sent to it."),
+    for function, name, help_text, aliases in (
+        (show_webhook, "show", "Show a webhook, and what was sent last.", ()),
+        (test_webhook, "test", "Send a test message.", ()),
+        (change_secret, "secret", "Make a new secret; the previous one stays valid for 24 hours.", ()),
+        (remove_webhook, "remove", "Remove a webhook; nothing more is sent to it.", ("delete",)),
     ):
-        parser = add_verb(verbs, function, name, help_text)
+        parser = add_verb(verbs, function, name, help_text, aliases=aliases)
         parser.add_argument("name", metavar="NAME", help="The webhook's name.")
 
 
@@ -168,6 +170,23 @@ def list_webhooks(session: Session, **_options: Any) -> int:
         ],
     }
     session.terminal.rows(found, columns, empty="There are no webhooks.")
+    return exit_codes.DONE
+
+
+def show_webhook(session: Session, name: str, **_options: Any) -> int:
+    found = session.coordinator.find_webhook(name)
+    state = "enabled" if found.enabled else f"disabled {found.disabled_because}".strip()
+    lines = [
+        f"[bold]{escape_text(found.name)}[/bold], {escape_text(found.url)}: {escape_text(state)}",
+        f"Messages: {escape_text(', '.join(found.events))}",
+        *([f"Tags: {escape_text(', '.join(found.tags))}"] if found.tags else []),
+    ]
+    for sent in found.last_deliveries:
+        words = f"{sent.message}: {sent.state}, {format_count(sent.tries, 'try', 'tries')}"
+        status = f", status {sent.status}" if sent.status else ""
+        reason = f": {sent.reason}" if sent.reason else ""
+        lines.append(f"{sent.created_at:%Y-%m-%d %H:%M:%S} UTC  {escape_text(words + status + reason)}")
+    session.terminal.result(found, "\n".join(lines))
     return exit_codes.DONE
 
 

@@ -21,6 +21,10 @@ class Decisions(Protocol):
 
     def list_webhooks(self) -> Sequence[Webhook]: ...
 
+    def find_webhook(self, name: str) -> Webhook:
+        """The webhook with its last deliveries."""
+        ...
+
     def add_webhook(
         self, name: str, url: str, events: Sequence[str], tags: Sequence[str], **kind: str
     ) -> Webhook:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from coordinator_client.command_line import exit_codes
-from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.coordinator import CommandRefused, FaultFilter
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
 from coordinator_client.command_line.progress import Progress
 from coordinator_client.command_line.terminal import escape_text
-from coordinator_client.command_line.verbs import RUN_HELP, Session, add_verb
+from coordinator_client.command_line.verbs import RUN_HELP, Session, add_completed, add_verb
 from coordinator_client.command_line.wording import format_count, quote_command
 from coordinator_client.records import STATES_TO_UNDO, Fault
 
@@ -26,6 +26,15 @@ def add_to(verbs: Any) -> None:
     faults = add_verb(verbs, list_faults, "faults", "List the faults of all runs, the newest first.")
     faults.add_argument(
         "--outstanding", action="store_true", help="List only faults that may still be injected."
+    )
+    faults.add_argument("--run", default="", metavar="RUN", help="List only those of this run.")
+    add_completed(
+        faults,
+        "--service",
+        completion.complete_services,
+        default="",
+        metavar="NAME",
+        help_text="List only those at this service.",
     )
     add_limit(faults)
     undo = add_verb(verbs, undo_faults, "undo", "Undo the faults that a run has left behind.")
@@ -70,8 +79,12 @@ def release(session: Session, **_options: Any) -> int:
     return exit_codes.DONE
 
 
-def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: Any) -> int:
-    found = session.coordinator.list_faults(outstanding=outstanding, limit=check_limit(limit))
+def list_faults(
+    session: Session, run: str, service: str, limit: int, *, outstanding: bool, **_options: Any
+) -> int:
+    run_id = session.coordinator.find_run_id(run) if run else ""
+    which = FaultFilter(outstanding=outstanding, run=run_id, service=service, limit=check_limit(limit))
+    found = session.coordinator.list_faults(which)
     columns: dict[str, list[object]] = {
         "Fault": [fault.id for fault in found],
         "Run": [fault.run[:8] for fault in found],
@@ -82,7 +95,9 @@ def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: 
         "Tries": [fault.undo_tries for fault in found],
         "Reason": [fault.reason for fault in found],
     }
-    nothing = "Nothing is left injected." if outstanding else "No fault has ever been injected."
+    is_filtered = run or service
+    ever = "No fault matches." if is_filtered else "No fault has ever been injected."
+    nothing = "Nothing is left injected." if outstanding else ever
     session.terminal.rows(found, columns, empty=nothing)
     return exit_codes.DONE
 

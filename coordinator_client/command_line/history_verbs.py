@@ -1,4 +1,4 @@
-"""The verbs runs and report."""
+"""The verbs runs, status and report."""
 
 import time
 from argparse import ArgumentParser
@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
-from coordinator_client.command_line.coordinator import CommandRefused, RunFilter
+from coordinator_client.command_line.coordinator import CommandRefused, FaultFilter, RunFilter
 from coordinator_client.command_line.files import replace_file
+from coordinator_client.command_line.moments import parse_moment
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.verbs import RUN_HELP, Session, add_completed, add_verb
-from coordinator_client.records import OUTCOMES, REPORT_FORMATS, STATES, Run
+from coordinator_client.records import OUTCOMES, REPORT_FORMATS, ROLLBACKS, STATES, Fault, Run
 
 STATUSES = (*STATES, *OUTCOMES)
 MAX_LISTED = 1000
@@ -28,12 +29,19 @@ def add_to(verbs: Any) -> None:
         help_text="List only runs of this scenario.",
     )
     runs.add_argument(
-        "--status", default="", choices=STATUSES, help="List only runs with this state or outcome."
+        "--status",
+        default="",
+        choices=STATUSES,
+        metavar="STATUS",
+        help=f"List only runs with this state or outcome: {', '.join(STATUSES)}.",
     )
+    _add_filters(runs)
     add_limit(runs, default=20)
     runs.add_argument(
         "--watch", action="store_true", help="Stay, and show a run again whenever its status changes."
     )
+    status = add_verb(verbs, show_status, "status", "Show a run, and what of it is still injected.")
+    status.add_argument("run", metavar="RUN", help=RUN_HELP)
     report = add_verb(
         verbs, write_report, "report", "Write the report of a run, the same as in the admin site."
     )
@@ -44,6 +52,22 @@ def add_to(verbs: Any) -> None:
     report.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="The file to write (default: standard output)."
     )
+
+
+def _add_filters(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--rollback", default="", choices=ROLLBACKS, help="List only runs whose faults ended like this."
+    )
+    parser.add_argument(
+        "--since",
+        type=parse_moment,
+        metavar="TIME",
+        help="List only runs requested since then: a time or a date, or 90m, 24h or 7d for so long ago.",
+    )
+    parser.add_argument(
+        "--until", type=parse_moment, metavar="TIME", help="List only runs requested until then."
+    )
+    parser.add_argument("--by", default="", metavar="USER", help="List only runs requested by this user.")
 
 
 def add_limit(parser: ArgumentParser, default: int = 50) -> None:
@@ -62,17 +86,16 @@ def check_limit(limit: int) -> int:
     return limit
 
 
-def list_runs(
-    session: Session, scenario: str, status: str, limit: int, *, watch: bool, **_options: Any
-) -> int:
-    which = RunFilter(scenario, status, check_limit(limit))
+def list_runs(session: Session, limit: int, *, watch: bool, **options: Any) -> int:
+    names = ("scenario", "status", "rollback", "since", "until", "by")
+    which = RunFilter(**{name: options[name] for name in names}, limit=check_limit(limit))
     if watch:
         return _watch_runs(session, which)
     found = session.coordinator.list_runs(which)
     columns = {
         "Run": [run.short_id for run in found],
         "Scenario": [run.scenario for run in found],
-        "Queued": [f"{run.created_at:%Y-%m-%d %H:%M:%S}" for run in found],
+        "Queued (UTC)": [f"{run.created_at:%Y-%m-%d %H:%M:%S}" for run in found],
         "Verdict": [run.verdict for run in found],
         "Reason": [run.reason or run.waiting_for for run in found],
     }
@@ -98,6 +121,34 @@ def _show_change(terminal: Terminal, run: Run) -> None:
     reason = run.reason or run.waiting_for
     because = f": {escape_text(reason)}" if reason else ""
     terminal.say(f"{run.short_id}  {escape_text(run.scenario)}  {escape_text(run.verdict)}{because}")
+
+
+def show_status(session: Session, run: str, **_options: Any) -> int:
+    found = session.coordinator.find_run(session.coordinator.find_run_id(run))
+    left = session.coordinator.list_faults(FaultFilter(outstanding=True, run=found.id))
+    session.terminal.result(found, "\n".join([*_describe_run(found), *map(_describe_left, left)]))
+    return exit_codes.DONE
+
+
+def _describe_run(run: Run) -> list[str]:
+    times = (("Queued", run.created_at), ("Began", run.started_at), ("Ended", run.finished_at))
+    by = f" by {run.created_by}" if run.created_by else ""
+    facts = [
+        ("Reason", run.reason),
+        ("Waiting", run.waiting_for),
+        ("Stopping", "its faults are being undone" if run.stopping and not run.has_ended else ""),
+        *((f"{name} (UTC)", f"{moment:%Y-%m-%d %H:%M:%S}") for name, moment in times if moment),
+        ("Requested", f"{run.origin}{by}"),
+        ("Variables", ", ".join(f"{name}={value}" for name, value in run.variables.items())),
+        ("Page", run.url),
+    ]
+    head = f"[bold]{escape_text(run.scenario)}[/bold], run {run.id}: [bold]{escape_text(run.verdict)}[/bold]"
+    return [head, *(f"{name}: {escape_text(value)}" for name, value in facts if value)]
+
+
+def _describe_left(fault: Fault) -> str:
+    reason = f": {escape_text(fault.reason)}" if fault.reason else ""
+    return f"[red]Fault {fault.id}, {escape_text(fault.action)}, {escape_text(fault.status)}[/red]{reason}"
 
 
 def write_report(

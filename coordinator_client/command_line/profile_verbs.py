@@ -1,17 +1,24 @@
-"""The verbs profiles and completion, which ask no coordinator."""
+"""The verbs profiles, completion and version, which are about this program."""
 
 import sys
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import Session, add_verb
+from coordinator_client.command_line.wording import find_program
+from coordinator_client.errors import CoordinatorError, SettingsError
 from coordinator_client.profiles import read_profiles
+from coordinator_client.version import __version__
 
 
 def add_to(verbs: Any) -> None:
     add_verb(verbs, list_profiles, "profiles", "List the profiles, without their tokens.")
-    parser = add_verb(verbs, write_completion, "completion", "Write the completion script of a shell.")
+    parser = add_verb(
+        verbs, write_completion, "completion", "Write the completion script of a shell, for its startup file."
+    )
     parser.add_argument("shell", choices=completion.SHELLS)
+    add_verb(verbs, show_version, "version", "Show the versions of this client and of the coordinator.")
 
 
 def list_profiles(session: Session, **_options: Any) -> int:
@@ -46,5 +53,21 @@ def _describe_token(table: dict[str, Any]) -> str:
 
 def write_completion(session: Session, shell: str, **_options: Any) -> int:
     del session
-    sys.stdout.write(completion.write_script(shell))
+    sys.stdout.write(completion.write_script(shell, find_program()))
     return exit_codes.DONE
+
+
+def show_version(session: Session, **_options: Any) -> int:
+    """As `kubectl version`: the client's is shown where no coordinator is named or responds, too."""
+    version, refused = "", ""
+    try:
+        version = session.coordinator.read_version()
+    except SettingsError as error:
+        session.terminal.errors.print(escape_text(error))
+    except CoordinatorError as error:
+        refused = str(error)
+    lines = [f"Client: {__version__}", *([f"Coordinator: {escape_text(version)}"] if version else [])]
+    session.terminal.result({"client": __version__, "coordinator": version or None}, "\n".join(lines))
+    if refused:
+        session.terminal.complain(refused)
+    return exit_codes.REFUSED if refused else exit_codes.DONE

@@ -9,6 +9,7 @@ from typing import Any
 from coordinator_client.command_line import (
     completion,
     decision_verbs,
+    event_verbs,
     exit_codes,
     fault_verbs,
     history_verbs,
@@ -21,8 +22,9 @@ from coordinator_client.command_line import (
     suite_verbs,
 )
 from coordinator_client.command_line.coordinator import Coordinator
+from coordinator_client.command_line.parser import VERB, VerbParser
 from coordinator_client.command_line.terminal import Terminal
-from coordinator_client.command_line.verbs import Session, add_connection
+from coordinator_client.command_line.verbs import Session, add_connection, add_json
 from coordinator_client.command_line.wording import set_program
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.profiles import read_profile
@@ -30,8 +32,8 @@ from coordinator_client.version import __version__
 
 DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults, schedules and services."
 GROUPS = (
-    *(scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs, schedule_verbs),
-    *(registration_verbs, decision_verbs, suite_verbs),
+    *(scenario_verbs, import_verb, run_verbs, history_verbs, event_verbs, fault_verbs, schedule_verbs),
+    *(registration_verbs, decision_verbs, suite_verbs, profile_verbs),
 )
 
 
@@ -39,12 +41,12 @@ def main(words: Sequence[str] | None = None) -> int:
     set_program(completion.PROGRAM)
     parser = build_parser()
     completion.start(parser)
-    options = vars(parser.parse_args(words))
+    options = vars(parser.parse_args(_read_help(sys.argv[1:] if words is None else words)))
     options.pop("verb")
     options.pop("what", None)
     names = ("server", "profile", "authority")
     server, profile, authority = (options.pop(name) for name in names)
-    terminal = Terminal(wants_json=options.pop("wants_json", False), no_color=options.pop("no_color"))
+    terminal = Terminal(wants_json=options.pop("wants_json"), no_color=options.pop("no_color"))
     session = Session(lambda: connect(server, profile, authority), terminal)
     try:
         return carry_out(options.pop("function"), session, options)
@@ -52,14 +54,21 @@ def main(words: Sequence[str] | None = None) -> int:
         session.close()
 
 
+def _read_help(words: Sequence[str]) -> list[str]:
+    """`help run` is `run --help`."""
+    return [*words[1:], "--help"] if [*words[:1]] == ["help"] else list(words)
+
+
 def build_parser() -> ArgumentParser:
-    parser = ArgumentParser(prog=completion.PROGRAM, description=DESCRIPTION)
+    parser = VerbParser(prog=completion.PROGRAM, description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"test-coordinator {__version__}")
     parser.add_argument("--no-color", action="store_true", help="No colours; so does NO_COLOR.")
     add_connection(parser, "")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for group in (*GROUPS, profile_verbs):
+    add_json(parser, default=False)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar=VERB)
+    for group in GROUPS:
         group.add_to(verbs)
+    verbs.add_parser("help", help="Show the help of a verb, for example 'help run'.")
     return parser
 
 

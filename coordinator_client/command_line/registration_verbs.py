@@ -24,7 +24,11 @@ def add_to(verbs: Any) -> None:
 
 def _add_service_verbs(verbs: Any) -> None:
     add = _add_named(verbs, add_service, "add", "Register a service.", "service")
-    add.add_argument("--url", required=True, metavar="URL", help="As http://HOST:PORT or tcp://HOST:PORT.")
+    add.add_argument(
+        "--url",
+        metavar="URL",
+        help="As http://HOST:PORT or tcp://HOST:PORT; not needed with '--replace'.",
+    )
     add.add_argument("--proxy", metavar="CONTROL_URL", help="The control API of its fault proxy.")
     add.add_argument(
         "--proxy-listener", metavar="HOST:PORT", help="Its listener there (default: the proxy's only one)."
@@ -39,7 +43,7 @@ def _add_service_verbs(verbs: Any) -> None:
     add_verb(verbs, list_services, "list", "List the services.")
     _add_named(verbs, show_service, "show", "Show a service.", "service")
     _add_named(verbs, test_service, "test", "Check its address, its health and its fault proxy.", "service")
-    _add_named(verbs, remove_service, "remove", "Remove a service and its chart queries.", "service")
+    _add_removal(verbs, remove_service, "Remove a service and its chart queries.", "service")
 
 
 def _add_host_verbs(verbs: Any) -> None:
@@ -58,11 +62,18 @@ def _add_host_verbs(verbs: Any) -> None:
     add_verb(verbs, list_hosts, "list", "List the hosts.")
     _add_named(verbs, show_host, "show", "Show a host.", "host")
     _add_named(verbs, test_host, "test", "Check whether the coordinator reaches the host.", "host")
-    _add_named(verbs, remove_host, "remove", "Remove a host.", "host")
+    _add_removal(verbs, remove_host, "Remove a host.", "host")
 
 
 def _add_named(verbs: Any, function: Verb, name: str, help_text: str, kind: str) -> ArgumentParser:
-    parser = add_verb(verbs, function, name, help_text)
+    return _add_name(add_verb(verbs, function, name, help_text), kind)
+
+
+def _add_removal(verbs: Any, function: Verb, help_text: str, kind: str) -> None:
+    _add_name(add_verb(verbs, function, "remove", help_text, aliases=["delete"]), kind)
+
+
+def _add_name(parser: ArgumentParser, kind: str) -> ArgumentParser:
     completer: Completer = completion.complete_services if kind == "service" else completion.complete_hosts
     add_completed(parser, "name", completer, metavar="NAME", help_text=f"The {kind}'s name.")
     return parser
@@ -74,7 +85,11 @@ def _add_common(parser: ArgumentParser) -> None:
     parser.add_argument("--replace", action="store_true", help=REPLACE_HELP)
 
 
-def add_service(session: Session, name: str, url: str, *, replace: bool, **options: Any) -> int:
+def add_service(session: Session, name: str, url: str | None, *, replace: bool, **options: Any) -> int:
+    if url is None:
+        if not replace:
+            raise CommandRefused("A new service needs its address; give it with '--url'.")
+        url = session.coordinator.find_service(name).base_url
     if options["health"] is not None and url.partition("://")[0].lower() not in WEB_SCHEMES:
         raise CommandRefused(
             f"{url!r} is not an HTTP address, so it has no health path; leave '--health' out."

@@ -36,16 +36,24 @@ class HostRequest:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRequest:
+    """Runs a scenario or a suite; the other one is empty. `window` are two times of day, as '02:00'."""
+
     name: str
-    scenario: str
     cron: str
+    scenario: str = ""
+    suite: str = ""
     time_zone: str = "UTC"
     variables: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
+    window: tuple[str, str] | None = None
 
     def list_fields(self) -> dict[str, Any]:
-        fields = {"time_zone": self.time_zone, "variables": dict(self.variables)}
-        return {**fields, "priority": self.priority} if self.priority else fields
+        """Further fields of the API; defaults are left out, because older coordinators know fewer."""
+        fields: dict[str, Any] = {"time_zone": self.time_zone, "variables": dict(self.variables)}
+        if self.window:
+            fields |= {"window_from": self.window[0], "window_to": self.window[1]}
+        wanted = {"suite": self.suite, "priority": self.priority}
+        return {**fields, **{name: value for name, value in wanted.items() if value}}
 
 
 class Registrations(Protocol):

@@ -6,6 +6,7 @@ from typing import Any
 
 from coordinator_client.command_line.coordinator import (
     CommandRefused,
+    FaultFilter,
     ListedScenario,
     NothingToUndo,
     ReadDocument,
@@ -14,8 +15,9 @@ from coordinator_client.command_line.coordinator import (
     ScenarioNotFound,
     TranslationRefused,
 )
+from coordinator_client.command_line.feeds import FeedFilter
 from coordinator_client.command_line.remote_decisions import RemoteDecisions
-from coordinator_client.command_line.remote_registrations import RemoteRegistrations
+from coordinator_client.command_line.remote_registrations import RemoteRegistrations, explain_fields
 from coordinator_client.command_line.remote_suites import RemoteSuites
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import (
@@ -27,12 +29,13 @@ from coordinator_client.errors import (
     UnavailableError,
 )
 from coordinator_client.exchanges import PAGE_SIZE
-from coordinator_client.following import FollowedRun
+from coordinator_client.following import FollowedFeed, FollowedRun
 from coordinator_client.records import (
     STATES_TO_UNDO,
     Change,
     Event,
     Fault,
+    FeedEvent,
     PlannedRun,
     Run,
     Scenario,
@@ -57,13 +60,16 @@ class RemoteCoordinator(RemoteRegistrations, RemoteDecisions, RemoteSuites):
 
     # Scenarios
 
-    def list_scenarios(self) -> list[ListedScenario]:
+    def read_version(self) -> str:
+        return self._client.get_version()
+
+    def list_scenarios(self, tag: str = "") -> list[ListedScenario]:
         newest: dict[str, Run] = {}
         for run in self._client.runs.list(limit=PAGE_SIZE):
             newest.setdefault(run.scenario, run)
         return [
             ListedScenario(scenario, self._find_last_verdict(scenario.name, newest))
-            for scenario in self._client.scenarios.list()
+            for scenario in self._client.scenarios.list(tag=tag)
         ]
 
     def _find_last_verdict(self, name: str, newest: Mapping[str, Run]) -> str:
@@ -159,10 +165,13 @@ class RemoteCoordinator(RemoteRegistrations, RemoteDecisions, RemoteSuites):
         return self._client.runs.start_document(source, variables, wait=wait, priority=priority)
 
     def list_runs(self, which: RunFilter) -> Sequence[Run]:
+        filters: dict[str, Any] = {"scenario": which.scenario, "rollback": which.rollback, "by": which.by}
+        for name, moment in (("since", which.since), ("until", which.until)):
+            filters[name] = moment.isoformat() if moment else ""
         if which.status == "finished":  # the API filters by outcome, not by having ended
-            found = self._client.runs.list(scenario=which.scenario)
+            found = self._client.runs.list(**filters)
             return [run for run in found if run.has_ended][: which.limit]
-        return self._client.runs.list(scenario=which.scenario, status=which.status, limit=which.limit)
+        return self._client.runs.list(**filters, status=which.status, limit=which.limit)
 
     def find_run_id(self, beginning: str) -> str:
         if not beginning:
@@ -206,10 +215,18 @@ class RemoteCoordinator(RemoteRegistrations, RemoteDecisions, RemoteSuites):
     def render_report(self, run_id: str, format_name: str) -> bytes:
         return self._client.runs.report(run_id, format_name)
 
+    def watch_events(self, which: FeedFilter, after: str) -> Iterator[FeedEvent | None]:
+        with explain_fields():
+            yield from self._client.events.watch(
+                FollowedFeed(after), scenario=which.scenario, kinds=which.kinds, outcome=which.outcome
+            )
+
     # Faults
 
-    def list_faults(self, *, outstanding: bool, limit: int) -> Sequence[Fault]:
-        return self._client.faults.list(outstanding=outstanding, limit=limit)
+    def list_faults(self, which: FaultFilter) -> Sequence[Fault]:
+        return self._client.faults.list(
+            outstanding=which.outstanding, run=which.run, service=which.service, limit=which.limit
+        )
 
     def undo_faults(self, run_id: str) -> Sequence[Fault]:
         """The watchdog there does it; wait until it has tried each fault."""

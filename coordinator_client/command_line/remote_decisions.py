@@ -33,6 +33,9 @@ class RemoteDecisions:
     def list_webhooks(self) -> Sequence[Webhook]:
         return self._client.webhooks.list()
 
+    def find_webhook(self, name: str) -> Webhook:
+        return self._client.webhooks.get(self._find_webhook(name).id)
+
     def add_webhook(
         self, name: str, url: str, events: Sequence[str], tags: Sequence[str], **kind: str
     ) -> Webhook:

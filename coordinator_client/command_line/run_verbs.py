@@ -1,7 +1,6 @@
 """The verbs run and follow."""
 
 import signal
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,14 +26,13 @@ from coordinator_client.command_line.verbs import (
     VARIABLE_HELP,
     Session,
     add_completed,
+    add_priority,
     add_vars_file,
     add_verb,
 )
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import InvalidDocumentError, UnavailableError
 from coordinator_client.records import Event, Run
-
-MIN_PRIORITY, MAX_PRIORITY = -100, 100
 
 
 def add_to(verbs: Any) -> None:
@@ -64,17 +62,13 @@ def add_to(verbs: Any) -> None:
     )
     how.add_argument("--wait", action="store_true", help="Show only how the run ends, not its events.")
     parser.add_argument(
+        "--no-queue",
         "--no-wait",
         action="store_true",
-        help="Do not start the run if it would have to wait, for example for its services.",
+        help="Do not start the run if it would have to wait, for example for its services. "
+        "'--no-wait' is the earlier name.",
     )
-    parser.add_argument(
-        "--priority",
-        type=_parse_priority,
-        default=0,
-        metavar="N",
-        help="From -100 to 100; among waiting runs, the highest begins first (default: 0).",
-    )
+    add_priority(parser)
     parser.add_argument(
         "--junit",
         type=Path,
@@ -112,7 +106,8 @@ def run(
         values = read_variables(variables, vars_files)
         if dry_run:
             return _dry_run(session, scenario, values)
-        started = _start(session, scenario, values, wait=not options["no_wait"], priority=options["priority"])
+        how = {"wait": not options["no_queue"], "priority": options["priority"]}
+        started = _start(session, scenario, values, **how)
     except TranslationRefused as error:
         return _show_refused_document(session, scenario, error, translated=True)
     except InvalidDocumentError as error:
@@ -130,15 +125,6 @@ def _show_refused_document(
     if session.terminal.wants_json:
         session.terminal.document({"problems": [problem.as_json() for problem in found]})
     return exit_codes.REFUSED
-
-
-def _parse_priority(text: str) -> int:
-    number = int(text) if text.lstrip("-").isdecimal() else MAX_PRIORITY + 1
-    if not MIN_PRIORITY <= number <= MAX_PRIORITY:
-        raise ArgumentTypeError(
-            f"invalid priority {text!r}; choose a whole number from {MIN_PRIORITY} to {MAX_PRIORITY}"
-        )
-    return number
 
 
 def _start(session: Session, scenario: str, values: dict[str, str], *, wait: bool, priority: int) -> Run:
@@ -180,6 +166,8 @@ def _show_started(terminal: Terminal, started: Run) -> int:
 def _follow_to_end(session: Session, started: Run, junit: Path | None, *, quiet: bool) -> int:
     terminal = session.terminal
     terminal.say(f"Run {started.id} of [bold]{escape_text(started.scenario)}[/bold]")
+    if started.url:
+        terminal.say(escape_text(started.url))
     progress = Progress(session.coordinator, started.id, terminal, quiet=quiet)
     try:
         ended = _watch_or_stop(session, progress, started)

@@ -32,12 +32,13 @@ FILES_HELP = "Documents, or folders with documents (.yaml, .yml, .json), or '-' 
 
 
 def add_to(verbs: Any) -> None:
-    add_verb(
+    listing = add_verb(
         verbs,
         list_scenarios,
         "list",
         "List the stored scenarios, with the verdict of the last run.",
     )
+    listing.add_argument("--tag", default="", metavar="TAG", help="List only those with this tag.")
     show = add_verb(verbs, show_scenario, "show", "Show a scenario, its last runs and its document.")
     _add_name(show)
     validate = add_verb(verbs, validate_files, "validate", "Validate documents, without storing them.")
@@ -94,8 +95,8 @@ def _add_name(parser: ArgumentParser, **how: Any) -> None:
     )
 
 
-def list_scenarios(session: Session, **_options: Any) -> int:
-    found = session.coordinator.list_scenarios()
+def list_scenarios(session: Session, tag: str, **_options: Any) -> int:
+    found = session.coordinator.list_scenarios(tag)
     columns = {
         "Name": [item.scenario.name for item in found],
         "Title": [item.scenario.title for item in found],
@@ -103,6 +104,7 @@ def list_scenarios(session: Session, **_options: Any) -> int:
     }
     items = [_omit_document(item.scenario, item.last_run) for item in found]
     hint = f"No scenarios are stored; store some with {quote_command('import')}."
+    hint = f"No scenario has the tag {escape_text(repr(tag))}." if tag else hint
     session.terminal.rows(items, columns, empty=hint)
     return exit_codes.DONE
 
@@ -126,9 +128,9 @@ def _show(terminal: Terminal, scenario: Scenario, runs: Sequence[Run]) -> None:
     if scenario.tags:
         terminal.say(f"Tags: {escape_text(', '.join(scenario.tags))}")
     if scenario.changed_at:
-        terminal.say(f"Changed: {scenario.changed_at:%Y-%m-%d %H:%M:%S}")
+        terminal.say(f"Changed: {scenario.changed_at:%Y-%m-%d %H:%M:%S} UTC")
     for run in runs:
-        terminal.say(f"Run {run.short_id}, {run.created_at:%Y-%m-%d %H:%M:%S}: {run.verdict}")
+        terminal.say(f"Run {run.short_id}, {run.created_at:%Y-%m-%d %H:%M:%S} UTC: {run.verdict}")
     terminal.say("")
     terminal.say("\n".join(escape_text(line) for line in scenario.document.splitlines()))
 

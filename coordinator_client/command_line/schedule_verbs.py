@@ -1,5 +1,6 @@
 """The verbs schedules, pause and resume, and `schedule` with list, show, set and remove."""
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from coordinator_client.command_line.verbs import (
     Verb,
     add_completed,
     add_group,
+    add_priority,
     add_vars_file,
     add_verb,
 )
@@ -27,16 +29,24 @@ def add_to(verbs: Any) -> None:
     add_verb(group, list_schedules, "list", "List the schedules, with the next time of each.")
     _add_named(group, show_schedule, "show", "Show a schedule, and what would keep it from starting a run.")
     parser = _add_named(group, set_schedule, "set", "Create or replace a schedule.")
-    add_completed(
-        parser, "--scenario", completion.complete_scenarios, help_text="What it runs.", required=True
-    )
+    subject: Any = parser.add_mutually_exclusive_group(required=True)
+    names = {"metavar": "NAME", "default": ""}
+    add_completed(subject, "--scenario", completion.complete_scenarios, help_text="What it runs.", **names)
+    add_completed(subject, "--suite", completion.complete_suites, help_text="Or the suite.", **names)
     parser.add_argument("--cron", required=True, metavar="LINE", help="As '30 2 * * MON-FRI'.")
     parser.add_argument("--time-zone", default="UTC", metavar="ZONE", help="As Europe/Berlin (default: UTC).")
     parser.add_argument(
         "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
     )
     add_vars_file(parser)
-    _add_named(group, remove_schedule, "remove", "Remove a schedule; its runs stay.")
+    parser.add_argument(
+        "--window",
+        type=_parse_window,
+        metavar="FROM-TO",
+        help="Start nothing outside these times of day, as 02:00-04:00.",
+    )
+    add_priority(parser)
+    _add_named(group, remove_schedule, "remove", "Remove a schedule; its runs stay.", aliases=["delete"])
     _add_pauses(group)
 
 
@@ -45,8 +55,16 @@ def _add_pauses(verbs: Any) -> None:
     _add_named(verbs, resume_schedule, "resume", "Resume a paused schedule from now on.")
 
 
-def _add_named(verbs: Any, function: Verb, name: str, help_text: str) -> Any:
-    parser = add_verb(verbs, function, name, help_text)
+def _parse_window(text: str) -> tuple[str, str]:
+    """The times themselves are checked where they are stored."""
+    first, dash, last = text.partition("-")
+    if not (first and dash and last):
+        raise ArgumentTypeError(f"invalid window {text!r}; write it as FROM-TO, for example 02:00-04:00")
+    return first, last
+
+
+def _add_named(verbs: Any, function: Verb, name: str, help_text: str, **how: Any) -> Any:
+    parser = add_verb(verbs, function, name, help_text, **how)
     add_completed(
         parser,
         "schedule",
@@ -61,7 +79,7 @@ def list_schedules(session: Session, **_options: Any) -> int:
     found = session.coordinator.list_schedules()
     columns = {
         "Schedule": [schedule.name for schedule in found],
-        "Scenario": [schedule.scenario for schedule in found],
+        "Runs": [schedule.subject for schedule in found],
         "Cron": [schedule.cron for schedule in found],
         "Time zone": [schedule.time_zone for schedule in found],
         "Next (UTC)": [format_next_time(schedule) for schedule in found],
@@ -76,7 +94,7 @@ def show_schedule(session: Session, schedule: str, **_options: Any) -> int:
     found = session.coordinator.find_schedule(schedule)
     when = f"{escape_text(found.in_words or found.cron)}, {escape_text(found.time_zone)}"
     lines = [
-        f"[bold]{escape_text(found.name)}[/bold] runs {escape_text(found.scenario)}: {when}",
+        f"[bold]{escape_text(found.name)}[/bold] runs {escape_text(found.subject)}: {when}",
         f"Next (UTC): {format_next_time(found)}",
     ]
     if found.variables:
@@ -89,18 +107,15 @@ def show_schedule(session: Session, schedule: str, **_options: Any) -> int:
 
 
 def set_schedule(
-    session: Session,
-    schedule: str,
-    scenario: str,
-    cron: str,
-    *,
-    time_zone: str,
-    variables: list[str],
-    vars_files: list[Path],
-    **_options: Any,
+    session: Session, schedule: str, *, variables: list[str], vars_files: list[Path], **options: Any
 ) -> int:
-    values = read_variables(variables, vars_files)
-    saved = session.coordinator.save_schedule(ScheduleRequest(schedule, scenario, cron, time_zone, values))
+    names = ("cron", "scenario", "suite", "time_zone", "priority", "window")
+    request = ScheduleRequest(
+        name=schedule,
+        variables=read_variables(variables, vars_files),
+        **{name: options[name] for name in names},
+    )
+    saved = session.coordinator.save_schedule(request)
     words = f"{escape_text(saved.name)} is stored; its next time is {format_next_time(saved)} UTC."
     session.terminal.result(saved, words)
     return exit_codes.DONE

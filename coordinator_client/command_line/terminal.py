@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
-from coordinator_client.records import OUTCOMES, Event, Record, Run
+from coordinator_client.records import OUTCOMES, Event, FeedEvent, Record, Run
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -128,6 +128,8 @@ def _encode(value: Any) -> Any:
         return format_time(value)
     if isinstance(value, Run):
         return add_earlier_run_names(value.raw)
+    if isinstance(value, FeedEvent):
+        return {"id": value.position, **value.raw}
     if isinstance(value, Event):
         return {**value.raw, "subject": value.step, "detail": value.data}
     if isinstance(value, Record):

@@ -1,7 +1,7 @@
 """Declares verbs: a parser, a function, and the session that the function gets."""
 
-from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Callable
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.terminal import Terminal
 
+MIN_PRIORITY, MAX_PRIORITY = -100, 100
 RUN_HELP = "The id of the run, or the beginning of it."
 
 VARIABLE_HELP = (
@@ -40,25 +41,36 @@ Verb = Callable[..., int]
 Completer = Callable[..., list[str]]
 
 
-def add_verb(verbs: Any, function: Verb, name: str, help_text: str) -> ArgumentParser:
-    parser: ArgumentParser = verbs.add_parser(name, help=help_text, description=help_text)
+def add_verb(
+    verbs: Any, function: Verb, name: str, help_text: str, *, aliases: Sequence[str] = ()
+) -> ArgumentParser:
+    parser: ArgumentParser = verbs.add_parser(
+        name, help=help_text, description=help_text, aliases=list(aliases), allow_abbrev=False
+    )
     parser.set_defaults(function=function)
-    add_connection(parser, SUPPRESS)
-    parser.add_argument("--json", action="store_true", dest="wants_json", help="Write JSON.")
-    # Accepted before the verb, too; the default belongs there.
-    parser.add_argument("--no-color", action="store_true", default=SUPPRESS, help="No colours.")
+    add_shared_options(parser)
     return parser
 
 
 def add_group(verbs: Any, name: str, help_text: str) -> Any:
     """A noun with verbs of its own, as in `service list`."""
-    parser = verbs.add_parser(name, help=help_text, description=help_text)
-    add_connection(parser, SUPPRESS)
+    parser = verbs.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
+    add_shared_options(parser)
     return parser.add_subparsers(dest="what", required=True, metavar="VERB")
 
 
+def add_shared_options(parser: ArgumentParser) -> None:
+    """Accepted before the verb and after it; the defaults belong to the first place."""
+    add_connection(parser, SUPPRESS)
+    add_json(parser, SUPPRESS)
+    parser.add_argument("--no-color", action="store_true", default=SUPPRESS, help="No colours.")
+
+
+def add_json(parser: ArgumentParser, default: Any) -> None:
+    parser.add_argument("--json", action="store_true", dest="wants_json", default=default, help="Write JSON.")
+
+
 def add_connection(parser: ArgumentParser, default: str) -> None:
-    """Accepted before the verb and after it; the default belongs to the first place."""
     parser.add_argument("--server", metavar="URL", default=default, help=SERVER_HELP)
     parser.add_argument("--profile", metavar="NAME", default=default, help=PROFILE_HELP)
     parser.add_argument("--ca", metavar="FILE", default=default, dest="authority", help=AUTHORITY_HELP)
@@ -81,3 +93,22 @@ def add_vars_file(parser: ArgumentParser) -> None:
         dest="vars_files",
         help="Read variables from a YAML or JSON file with names and values; '--var' takes precedence.",
     )
+
+
+def add_priority(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--priority",
+        type=_parse_priority,
+        default=0,
+        metavar="N",
+        help="From -100 to 100; among waiting runs, the highest begins first (default: 0).",
+    )
+
+
+def _parse_priority(text: str) -> int:
+    number = int(text) if text.lstrip("-").isdecimal() else MAX_PRIORITY + 1
+    if not MIN_PRIORITY <= number <= MAX_PRIORITY:
+        raise ArgumentTypeError(
+            f"invalid priority {text!r}; choose a whole number from {MIN_PRIORITY} to {MAX_PRIORITY}"
+        )
+    return number

@@ -10,14 +10,19 @@ def set_program(name: str) -> None:
     _program = name
 
 
+def find_program() -> str:
+    """The file that is started: 'test-coordinator' or 'manage.py'."""
+    return _program.partition(" ")[0]
+
+
 def quote_command(words: str) -> str:
     """A command that a hint names, such as 'test-coordinator runs'."""
     return f"'{_program} {words}'"
 
 
-def format_count(number: int, thing: str) -> str:
+def format_count(number: int, thing: str, things: str = "") -> str:
     """For example 'no run', '1 run' or '2 runs'."""
-    return f"{number or 'no'} {thing}{'s' if number > 1 else ''}"
+    return f"{number or 'no'} {(things or f'{thing}s') if number > 1 else thing}"
 
 
 def format_duration(seconds: float) -> str:

@@ -3,17 +3,19 @@
 Every record has `raw`, the JSON object as the server sent it, with fields that this version does not know.
 """
 
-from coordinator_client.records.decisions import Approval, GlobalStop, Identity, Token, Webhook
+from coordinator_client.records.decisions import Approval, Delivery, GlobalStop, Identity, Token, Webhook
 from coordinator_client.records.record import Record
 from coordinator_client.records.registrations import Check, Host, Schedule, Service
 from coordinator_client.records.runs import (
     OUTCOMES,
     REPORT_FORMATS,
+    ROLLBACKS,
     STATES,
     STATES_TO_UNDO,
     UNBEGUN,
     Event,
     Fault,
+    FeedEvent,
     Run,
 )
 from coordinator_client.records.scenarios import (
@@ -30,14 +32,17 @@ from coordinator_client.records.suites import ListedSuite, MatrixCell, SuiteMatr
 __all__ = [
     "OUTCOMES",
     "REPORT_FORMATS",
+    "ROLLBACKS",
     "STATES",
     "STATES_TO_UNDO",
     "UNBEGUN",
     "Approval",
     "Change",
     "Check",
+    "Delivery",
     "Event",
     "Fault",
+    "FeedEvent",
     "GlobalStop",
     "Host",
     "Identity",

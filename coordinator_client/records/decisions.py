@@ -29,8 +29,20 @@ class Approval(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery(Record):
+    """One message of a webhook; `status` is the receiver's last HTTP status, None without a response."""
+
+    message: str
+    state: str
+    tries: int
+    status: int | None
+    reason: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook(Record):
-    """`secret` is there only where it has just been made."""
+    """`secret` is there only where it has just been made; `last_deliveries` is empty in lists."""
 
     id: int
     name: str
@@ -42,6 +54,7 @@ class Webhook(Record):
     enabled: bool
     disabled_because: str = ""
     secret: str = field(default="", repr=False)
+    last_deliveries: Sequence[Delivery] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

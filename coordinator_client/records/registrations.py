@@ -50,7 +50,7 @@ class Check(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule(Record):
-    """`next_at` is None while it is paused."""
+    """Runs a scenario or a suite; the other one is empty. `next_at` is None while it is paused."""
 
     name: str
     scenario: str
@@ -62,3 +62,9 @@ class Schedule(Record):
     variables: Mapping[str, Any] = field(default_factory=dict)
     in_words: str = ""
     obstacle: str = ""
+    suite: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What it runs, for a person."""
+        return f"suite {self.suite}" if self.suite else self.scenario

@@ -9,6 +9,7 @@ from coordinator_client.records.record import Record
 
 OUTCOMES = ("passed", "failed", "errored", "aborted", "timed_out", "interrupted")
 STATES = ("awaiting_approval", "queued", "running", "finished")
+ROLLBACKS = ("clean", "unverified", "dirty")
 UNBEGUN = ("awaiting_approval", "queued")
 # After the end of a run, its faults in these states must still be undone.
 STATES_TO_UNDO = ("injecting", "active", "outstanding")
@@ -73,6 +74,15 @@ class Event(Record):
     phase: str
     step: str
     data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedEvent(Event):
+    """An event of any run. A reader who has seen it continues behind its `position`."""
+
+    run: str
+    scenario: str
+    position: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from coordinator_client.synchronous.decisions import Approvals, Faults, Tokens, Webhooks
+from coordinator_client.synchronous.events import Events
 from coordinator_client.synchronous.registrations import Hosts, Schedules, Services
 from coordinator_client.synchronous.runs import Runs
 from coordinator_client.synchronous.scenarios import Scenarios
@@ -48,6 +49,7 @@ class Client:
         self.server = self._transport.server
         self.scenarios = Scenarios(self._transport)
         self.runs = Runs(self._transport)
+        self.events = Events(self._transport)
         self.faults = Faults(self._transport)
         self.services = Services(self._transport)
         self.hosts = Hosts(self._transport)
@@ -103,6 +105,10 @@ class Client:
 
     def whoami(self) -> Identity:
         return parse(Identity, self._transport.json("GET", "whoami"))
+
+    def get_version(self) -> str:
+        """The coordinator's version, which needs no token."""
+        return str(read_field(self._transport.json("GET", "health"), "version"))
 
     def find_problem(self, part: str) -> str:
         """The problem that `ready` reports for the part, for example "worker"; "" if none."""

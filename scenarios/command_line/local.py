@@ -11,6 +11,7 @@ from django.db.models import OuterRef, Subquery
 
 from coordinator_client.command_line.coordinator import (
     CommandRefused,
+    FaultFilter,
     ListedScenario,
     NothingToUndo,
     ReadDocument,
@@ -23,6 +24,7 @@ from coordinator_client.records import Change, Event, Fault, PlannedRun, Run, Sc
 from scenarios import models
 from scenarios.command_line.local_decisions import LocalDecisions
 from scenarios.command_line.local_errors import describe_left_out, explain_errors
+from scenarios.command_line.local_feed import LocalFeed
 from scenarios.command_line.local_registrations import LocalRegistrations
 from scenarios.command_line.local_suites import LocalSuites
 from scenarios.domain.outcomes import RunState
@@ -53,19 +55,23 @@ EVENTS_PER_PAGE = 500
 POLL_SECONDS = 0.1
 
 
-class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalSuites):
+class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuites):
     def close(self) -> None:
         """The connection to the database belongs to Django."""
 
     # Scenarios
 
-    def list_scenarios(self) -> list[ListedScenario]:
+    def read_version(self) -> str:
+        return str(settings.SERVICE_VERSION)
+
+    def list_scenarios(self, tag: str = "") -> list[ListedScenario]:
         newest = models.Run.objects.filter(scenario=OuterRef("pk")).order_by("-queued_at").values("pk")[:1]
         rows = list(
             models.Scenario.objects.select_related("changed_by")
             .defer("document")
             .annotate(last=Subquery(newest))
         )
+        rows = [row for row in rows if not tag or tag in row.tags]
         runs = models.Run.objects.for_a_list().in_bulk([row.last for row in rows if row.last])
         return [
             ListedScenario(_describe_scenario(row), _describe_verdict(runs.get(row.last))) for row in rows
@@ -146,11 +152,15 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalSuites):
 
     def list_runs(self, which: RunFilter) -> list[Run]:
         rows = models.Run.objects.select_related("started_by").defer("document")
-        if which.scenario:
-            rows = rows.filter(scenario_name=which.scenario)
-        if which.status:
-            field = "state" if which.status in set(RunState) else "outcome"
-            rows = rows.filter(**{field: which.status})
+        conditions: dict[str, Any] = {
+            "scenario_name": which.scenario,
+            "state" if which.status in set(RunState) else "outcome": which.status,
+            "rollback": which.rollback,
+            "queued_at__gte": which.since,
+            "queued_at__lte": which.until,
+            "started_by__username": which.by,
+        }
+        rows = rows.filter(**{field: value for field, value in conditions.items() if value})
         return [_describe_run(row) for row in rows[: which.limit]]
 
     def find_run_id(self, beginning: str) -> str:
@@ -206,10 +216,12 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalSuites):
 
     # Faults
 
-    def list_faults(self, *, outstanding: bool, limit: int) -> list[Fault]:
-        rows = models.Fault.objects.outstanding() if outstanding else models.Fault.objects.all()
+    def list_faults(self, which: FaultFilter) -> list[Fault]:
+        rows = models.Fault.objects.outstanding() if which.outstanding else models.Fault.objects.all()
         rows = rows.select_related("run").defer("run__document", "run__included", "run__variables")
-        return [_describe_fault(row) for row in rows[:limit]]
+        conditions = {"run_id": which.run, "service": which.service}
+        rows = rows.filter(**{field: value for field, value in conditions.items() if value})
+        return [_describe_fault(row) for row in rows[: which.limit]]
 
     def undo_faults(self, run_id: str) -> list[Fault]:
         run = _get_run(run_id)

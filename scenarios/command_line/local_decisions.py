@@ -29,6 +29,7 @@ from scenarios.published.records import format_time, json_fields, page_url, reco
 from scenarios.runs import faults
 
 WHO = "the command line"
+DELIVERIES_SHOWN = 5
 
 
 class LocalDecisions:
@@ -67,6 +68,11 @@ class LocalDecisions:
 
     def list_webhooks(self) -> list[Webhook]:
         return [_describe_webhook(row) for row in models.Webhook.objects.all()]
+
+    def find_webhook(self, name: str) -> Webhook:
+        row = _find_webhook(name)
+        sent = row.deliveries.defer("payload")[:DELIVERIES_SHOWN]
+        return _describe_webhook(row, last_deliveries=[_describe_delivery(delivery) for delivery in sent])
 
     def add_webhook(
         self, name: str, url: str, events: Sequence[str], tags: Sequence[str], **kind: str
@@ -145,7 +151,7 @@ def _find_webhook(name: str) -> models.Webhook:
     return row
 
 
-def _describe_webhook(row: models.Webhook, *, secret: str = "") -> Webhook:
+def _describe_webhook(row: models.Webhook, **more: Any) -> Webhook:
     fields = {
         "id": row.pk,
         "name": row.name,
@@ -157,7 +163,12 @@ def _describe_webhook(row: models.Webhook, *, secret: str = "") -> Webhook:
         "enabled": row.is_enabled,
         "disabled_because": row.disabled_because,
     }
-    return parse(Webhook, {**fields, "secret": secret} if secret else fields)
+    return parse(Webhook, {**fields, **more})
+
+
+def _describe_delivery(row: models.Delivery) -> dict[str, Any]:
+    names = ("message", "state", "tries", "status", "reason")
+    return {**{name: getattr(row, name) for name in names}, "created_at": format_time(row.created_at)}
 
 
 def _describe_token(row: ApiToken) -> Token:

@@ -186,6 +186,7 @@ def _describe_schedule(row: models.Schedule, *, in_full: bool = False) -> Schedu
     fields = {
         "name": row.name,
         "scenario": row.scenario_name,
+        "suite": row.suite_name,
         "variables": row.variables,
         "cron": row.cron,
         "time_zone": row.time_zone,

@@ -69,6 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Type": "application/json", **answer.headers}.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(answer.content)))
+        # Else the client may send its next request into a connection that is being closed.
+        self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(answer.content)
 

@@ -30,5 +30,12 @@ def run_row(status: str = "passed", **fields: Any) -> dict[str, Any]:
     return {**row, "last_event": 4, "url": "", **fields}
 
 
+def fault_row(**fields: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": 7, "run": RUN, "scenario": "short", "phase": "chaos", "action": "break it"}
+    row |= {"driver": "http", "service": "shop", "state": "outstanding", "status": "outstanding"}
+    row |= {"reason": "", "undo_tries": 3, "outstanding": True, "opened_at": "2026-11-27T03:00:00Z"}
+    return {**row, "acknowledged_by": "", **fields}
+
+
 def stream(*parts: bytes) -> Answer:
     return Answer(b"retry: 10\n\n" + b"".join(parts), 200, STREAM)

@@ -13,7 +13,7 @@ from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.program import GROUPS, abandon_output
 from coordinator_client.command_line.remote import RemoteCoordinator
 from coordinator_client.command_line.terminal import Terminal
-from coordinator_client.command_line.verbs import Session, Verb, add_connection
+from coordinator_client.command_line.verbs import Session, Verb, add_connection, add_json
 from coordinator_client.command_line.wording import set_program
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.profiles import read_profile
@@ -37,6 +37,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         set_program("manage.py scenario")
         add_connection(parser, "")
+        add_json(parser, default=False)
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         for group in GROUPS:
             group.add_to(verbs)
@@ -48,7 +49,7 @@ class Command(BaseCommand):
         server: str,
         profile: str,
         authority: str,
-        wants_json: bool = False,
+        wants_json: bool,
         **options: Any,
     ) -> None:
         terminal = Terminal(

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -136,3 +137,50 @@ def test_parser_takes_bytes_in_any_pieces() -> None:
         (message,) = [message for piece in pieces for message in parser.feed(piece)]
         assert (message.event, message.data, message.id) == ("end", "é\ntwo", "1")
         assert (parser.last_id, parser.retry) == ("1", 0.5)
+
+
+def feed_event(position: int) -> bytes:
+    row = {"run": RUN, "scenario": "short", "sequence": 1, "at": "2026-11-27T03:00:00.123Z"}
+    row |= {"kind": "run_finished", "phase": "", "step": "", "data": {"outcome": "passed"}}
+    return f"id: {position}\ndata: {json.dumps(row)}\n\n".encode()
+
+
+def read_feed(client: Client, wanted: int, **filters: Any) -> list[str]:
+    return [found.position for found in islice(client.events.follow(**filters), wanted)]
+
+
+def test_feed_that_breaks_anywhere_loses_and_repeats_nothing() -> None:
+    position = b"id: 40\nevent: position\ndata: {}\n\n"
+    whole = position + feed_event(41) + feed_event(43)
+    for place in range(0, len(whole), 9):
+        head = b"retry: 10\n" + whole[:place]
+        complete = head.count(b"\n\n")
+        rest = whole if complete == 0 else feed_event(41) + feed_event(43)
+        with breaking_server(head, rest + feed_event(44)) as (server, seen), Client(server) as client:
+            assert read_feed(client, 3) == ["41", "43", "44"], place
+        assert seen == ["", ["", "40", "41", "43"][complete]], place
+
+
+def test_feed_is_continued_behind_the_position_of_an_event() -> None:
+    with scripted_api(stream(feed_event(6), feed_event(7))) as server, Client(server.url) as client:
+        found = read_feed(client, 2, after="5", kinds=("run_finished", "run_started"), outcome="passed")
+    assert found == ["6", "7"]
+    assert server.asked[0].headers["Last-Event-ID"] == "5"
+    assert server.asked[0].path == "/api/v1/events?kind=run_finished%2Crun_started&outcome=passed&wait=20"
+
+
+def test_feed_of_a_restored_database_goes_on_at_its_position() -> None:
+    back = b"id: 3\nevent: position\ndata: {}\n\n"
+    with scripted_api(stream(back, feed_event(4), feed_event(5))) as server, Client(server.url) as client:
+        assert read_feed(client, 2, after="900") == ["4", "5"]
+
+
+async def test_asynchronous_client_follows_the_feed_in_the_same_way() -> None:
+    with scripted_api(stream(feed_event(1)), stream(feed_event(2))) as server:
+        async with AsyncClient(server.url) as client:
+            positions = []
+            async for found in client.events.follow(after="0"):
+                positions.append(found.position)
+                if len(positions) == 2:
+                    break
+    assert positions == ["1", "2"]

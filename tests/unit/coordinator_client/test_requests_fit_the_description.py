@@ -39,7 +39,10 @@ VALUES: dict[str, Any] = {
     "webhook_id": 1,
 }
 STREAMS = {"follow", "watch", "wait"}
-GROUPS = ("scenarios", "runs", "faults", "services", "hosts", "schedules", "approvals", "webhooks", "tokens")
+GROUPS = (
+    *("scenarios", "runs", "events", "suites", "faults", "services", "hosts", "schedules", "approvals"),
+    *("webhooks", "tokens"),
+)
 
 
 class RecordingTransport(Transport):
@@ -53,7 +56,10 @@ class RecordingTransport(Transport):
 
 
 def list_methods(client: object) -> list[tuple[str, str]]:
-    own = [("", name) for name in ("whoami", "get_global_stop", "pull_global_stop", "release_global_stop")]
+    own = [
+        ("", name)
+        for name in ("whoami", "get_version", "get_global_stop", "pull_global_stop", "release_global_stop")
+    ]
     of_groups = [
         (group, name)
         for group in GROUPS

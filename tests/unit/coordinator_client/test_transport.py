@@ -186,7 +186,7 @@ def test_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_server_addresses_are_refused_without_showing_passwords(server: str) -> None:
-    with pytest.raises(CoordinatorError, match="Invalid '--server'") as refused:
+    with pytest.raises(CoordinatorError, match="Invalid address of a coordinator") as refused:
         Transport(server, TOKEN)
     assert "word@" not in str(refused.value)
 

@@ -1,14 +1,17 @@
-"""`scenario suite`: run, list, show and stop, with exit codes for CI."""
+"""`scenario suite`: run, list, show and stop, with exit codes for CI, on this machine and over the API."""
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from coordinator_client.command_line import suite_verbs
 from scenarios.domain.outcomes import Outcome
-from scenarios.domain.suite_states import CellState
-from scenarios.models import Run, Suite
+from scenarios.domain.suite_states import CellState, SuiteRunState
+from scenarios.models import Run, Suite, SuiteRun
 from scenarios.suites import running
 from tests.command_line import CommandLine
 from tests.integration.scenarios.suites.ended_runs import end_run
@@ -41,7 +44,13 @@ def end_each_run(patch: pytest.MonkeyPatch, *outcomes: Outcome) -> None:
             end_run(run, left.pop(0), reason="as the test says")
         advance(suite_run_id)  # type: ignore[arg-type]
 
+    def let_the_watchdog_look(_seconds: float) -> None:
+        for suite_run in SuiteRun.objects.filter(state=SuiteRunState.RUNNING):
+            running.advance(suite_run.pk)
+
     patch.setattr(running, "advance", end_and_advance)
+    clock = SimpleNamespace(sleep=let_the_watchdog_look, monotonic=time.monotonic)
+    patch.setattr(suite_verbs, "time", clock)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +63,7 @@ def end_each_run(patch: pytest.MonkeyPatch, *outcomes: Outcome) -> None:
 )
 def test_the_exit_code_is_0_only_if_no_cell_failed(
     suite: Suite,
-    scenario: CommandLine,
+    either: CommandLine,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     *,
@@ -62,7 +71,7 @@ def test_the_exit_code_is_0_only_if_no_cell_failed(
     code: int,
 ) -> None:
     end_each_run(monkeypatch, *outcomes)
-    said = scenario("suite", "run", "shop", "--junit", tmp_path / "shop.xml")
+    said = either("suite", "run", "shop", "--junit", tmp_path / "shop.xml")
     assert said.code == code, said.out
     assert "shop-db, slow (run " in said.out
     report = ET.fromstring((tmp_path / "shop.xml").read_text())  # noqa: S314 - our own
@@ -70,41 +79,44 @@ def test_the_exit_code_is_0_only_if_no_cell_failed(
 
 
 def test_json_is_the_record_of_the_api(
-    suite: Suite, scenario: CommandLine, monkeypatch: pytest.MonkeyPatch
+    suite: Suite, either: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     end_each_run(monkeypatch, Outcome.PASSED, Outcome.PASSED)
-    record = json.loads(scenario("suite", "run", "shop", "--json").out)
+    record = json.loads(either("suite", "run", "shop", "--json").out)
     assert record["status"] == "passed"
     assert [cell["state"] for cell in record["cells"]] == ["survived", "survived"]
-    listed = json.loads(scenario("suite", "list", "--json").out)
+    listed = json.loads(either("suite", "list", "--json").out)
     assert listed["items"][0]["counts"]["survived"] == 2
 
 
-def test_show_has_the_state_of_each_cell(suite: Suite, scenario: CommandLine) -> None:
+def test_show_has_the_state_of_each_cell(suite: Suite, either: CommandLine) -> None:
     run = prove(suite, "slow", CellState.SURVIVED)
-    said = scenario("suite", "show", "shop")
+    said = either("suite", "show", "shop")
     assert said.code == 0
     assert str(run.pk)[:8] in said.out
     assert "never tried" in said.out
 
 
 def test_a_misspelt_name_gets_a_suggestion_and_a_second_run_is_refused(
-    suite: Suite, scenario: CommandLine
+    suite: Suite, either: CommandLine
 ) -> None:
-    said = scenario("suite", "run", "shopp")
+    said = either("suite", "run", "shopp")
     assert said.code == 2
     assert "did you mean 'shop'?" in said.err
     running.start_suite(suite, origin="api")
-    again = scenario("suite", "run", "shop")
+    again = either("suite", "run", "shop")
     assert again.code == 2
     assert "cannot be started now" in again.err
-    assert "is stopping" in scenario("suite", "stop", "shop").out
-    assert "is not running" in scenario("suite", "stop", "shop").out
+    assert "is stopping" in either("suite", "stop", "shop").out
+    assert "is not running" in either("suite", "stop", "shop").out
+    for verb in ("show", "stop"):
+        missing = either("suite", verb, "shopp")
+        assert (missing.code, "There is no suite 'shopp'; did you mean 'shop'?" in missing.err) == (2, True)
 
 
 def test_exported_suites_are_imported_again_unchanged(
-    suite: Suite, scenario: CommandLine, tmp_path: Path
+    suite: Suite, either: CommandLine, tmp_path: Path
 ) -> None:
-    scenario("export", "--all", tmp_path)
+    either("export", "--all", tmp_path)
     assert (tmp_path / f"{suite.name}.suite.yaml").read_text() == suite.document
-    assert scenario("import", tmp_path, "--check", "--prune").code == 0
+    assert either("import", tmp_path, "--check", "--prune").code == 0

@@ -1,0 +1,26 @@
+"""Moments that a person gives: a time, or how long ago it was."""
+
+import re
+from argparse import ArgumentTypeError
+from datetime import UTC, datetime, timedelta
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO = re.compile(r"([0-9]{1,6})([smhdw])")
+
+
+def parse_moment(text: str) -> datetime:
+    """An aware time from RFC 3339, from a date, or from `90m` (ago). Without a zone it is UTC.
+
+    Raises:
+        ArgumentTypeError: it is neither, or too long ago.
+    """
+    try:
+        if found := _AGO.fullmatch(text):
+            return datetime.now(UTC) - timedelta(**{UNITS[found[2]]: int(found[1])})
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise ArgumentTypeError(
+            f"invalid time {text!r}; write it as 2026-01-01T12:00:00Z or 2026-01-01, "
+            "or how long ago it was, as 90m, 24h or 7d"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,170 @@
+"""What people type who know other command lines: help, versions, words and options in unusual places."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from coordinator_client.command_line import program
+from coordinator_client.command_line.moments import parse_moment
+from tests.servers.loopback import free_port
+from tests.servers.scripted_api import Answer, problem, scripted_api
+from tests.servers.scripted_runs import RUN, fault_row, run_row
+
+EMPTY = Answer({"items": [], "next_cursor": None})
+HEALTH = Answer({"status": "ok", "version": "9.8.7"})
+
+
+@pytest.fixture(autouse=True)
+def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SERVER", "TOKEN", "TOKEN_FILE", "PROFILE"):
+        monkeypatch.delenv(f"TEST_COORDINATOR_{name}", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    try:
+        code = program.main(words)
+    except SystemExit as exited:
+        code = int(exited.code or 0)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.mark.parametrize("words", [(), ("service",), ("suite",)])
+def test_without_a_verb_all_verbs_are_shown(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = call(capsys, *words)
+    assert (code, out) == (2, "")
+    assert "list" in err
+    assert "show this help message" in err
+
+
+@pytest.mark.parametrize("words", [("run",), ("service", "add")])
+def test_help_of_a_verb_is_shown_as_by_its_option(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = call(capsys, "help", *words)
+    assert asked == call(capsys, *words, "--help")
+    assert (asked[0], f"usage: test-coordinator {' '.join(words)} " in asked[1]) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("lst",), "unknown verb 'lst'; did you mean 'list'?"),
+        (("services",), "unknown verb 'services'; did you mean 'service'?"),
+        (("apply", "x.yaml"), "unknown verb 'apply'; did you mean 'import'?"),
+        (("service", "describe", "x"), "unknown verb 'describe'; did you mean 'show'?"),
+        (("host", "xyz"), "unknown verb 'xyz'; choose one of add, list, show, test, remove"),
+        (("runs", "--status", "passd"), "unknown status 'passd'; did you mean 'passed'?"),
+        (("runs", "--since", "yesterday"), "invalid time 'yesterday'; write it as 2026-01-01T12:00:00Z"),
+        (("runs", "--lim", "3"), "unrecognized arguments: --lim 3"),
+        (
+            ("schedule", "set", "n", "--cron", "* * * * *"),
+            "one of the arguments --scenario --suite is required",
+        ),
+        (
+            ("schedule", "set", "n", "--cron", "* * * * *", "--suite", "s", "--window", "2"),
+            "invalid window '2'",
+        ),
+    ],
+)
+def test_mistakes_are_answered_with_what_was_meant(
+    words: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = call(capsys, *words)
+    assert (code, out) == (2, "")
+    assert sentence in err
+
+
+@pytest.mark.parametrize("words", [("--json", "webhook", "list"), ("webhook", "--json", "list")])
+def test_json_is_asked_for_at_any_place(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_api(EMPTY) as server:
+        code, out, _ = call(capsys, "--server", server.url, *words)
+    assert (code, json.loads(out)) == (0, {"items": []})
+
+
+def test_versions_of_both_are_shown_and_the_own_one_without_a_coordinator(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with scripted_api(HEALTH) as server:
+        code, out, _ = call(capsys, "version", "--json", "--server", server.url)
+    assert (code, json.loads(out)["coordinator"]) == (0, "9.8.7")
+    code, out, err = call(capsys, "version")
+    assert (code, out.startswith("Client: "), "No coordinator is named" in err) == (0, True, True)
+    code, out, err = call(capsys, "version", "--server", f"http://127.0.0.1:{free_port()}")
+    assert (code, out.startswith("Client: "), "cannot be reached" in err) == (2, True, True)
+
+
+@pytest.mark.parametrize("address", ["coordinator.example:8080", "localhost:8080/tc"])
+def test_address_without_a_scheme_is_answered_with_one(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = call(capsys, "list", "--server", address)
+    assert (code, f"did you mean 'http://{address}'?" in err) == (2, True), err
+
+
+def test_token_of_a_file_of_windows_loses_its_line_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_COORDINATOR_TOKEN", "tc_one\r\n")
+    with scripted_api(EMPTY) as server:
+        assert call(capsys, "runs", "--server", f"{server.url}\r")[0] == 0
+    assert server.asked[0].headers["Authorization"] == "Bearer tc_one"
+
+
+def test_filters_of_runs_are_those_of_the_api(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--rollback", "dirty", "--by", "ada", "--since", "2026-01-01", "--until", "2026-01-02T03:04:05Z")
+    with scripted_api(EMPTY) as server:
+        assert call(capsys, "runs", "--server", server.url, *words)[0] == 0
+    assert server.asked[0].path.startswith(
+        "/api/v1/runs?rollback=dirty&since=2026-01-01T00%3A00%3A00%2B00%3A00"
+        "&until=2026-01-02T03%3A04%3A05%2B00%3A00&by=ada&"
+    )
+
+
+def test_times_that_are_over_are_given_as_moments_or_as_durations() -> None:
+    assert parse_moment("2026-01-01") == datetime(2026, 1, 1, tzinfo=UTC)
+    assert parse_moment("2026-01-01T02:00:00+02:00") == datetime(2026, 1, 1, tzinfo=UTC)
+    for text, past in (("90m", timedelta(minutes=90)), ("7d", timedelta(days=7)), ("2w", timedelta(weeks=2))):
+        before = datetime.now(UTC)
+        assert before <= parse_moment(text) + past <= datetime.now(UTC)
+
+
+def test_status_of_a_run_names_what_is_still_injected(capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_row("failed", rollback="dirty", reason="the price is wrong", url="https://tc.example/runs/1")
+    left = fault_row(reason="status is 500")
+    pages = [Answer({"items": [row], "next_cursor": None}) for row in (run, left)]
+    with scripted_api(pages[0], Answer(run), pages[1]) as server:
+        code, out, _ = call(capsys, "status", RUN[:8], "--server", server.url)
+    assert code == 0
+    assert out.splitlines()[0] == f"short, run {RUN}: failed, rollback dirty"
+    assert "Reason: the price is wrong" in out
+    assert "Began (UTC): 2026-11-27 03:00:00" in out
+    assert "Page: https://tc.example/runs/1" in out
+    assert out.splitlines()[-1] == "Fault 7, break it, outstanding: status is 500"
+    assert server.asked[2].path.startswith(f"/api/v1/faults?run={RUN}&outstanding=true")
+
+
+def test_new_service_needs_an_address_and_a_changed_one_keeps_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, _, err = call(capsys, "service", "add", "shop", "--protected", "--server", "http://127.0.0.1:1")
+    assert (code, "give it with '--url'" in err) == (2, True)
+    row = {"name": "shop", "base_url": "http://shop.example", "description": "", "protected": False}
+    with scripted_api(Answer(row)) as server:
+        words = ("service", "add", "shop", "--protected", "--replace", "--server", server.url)
+        assert call(capsys, *words)[0] == 0
+    assert json.loads(server.asked[1].body) == {"base_url": "http://shop.example", "protected": True}
+
+
+def test_refused_kind_of_events_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {"path": "query.kind", "message": "unknown kind 'x'"}
+    with scripted_api(problem(422, "Parameters are invalid.", wrong)) as server:
+        code, _, err = call(capsys, "events", "--kind", "x", "--after", "5", "--server", server.url)
+    assert (code, "unknown kind 'x'" in err) == (2, True), err
+    assert server.asked[0].path == "/api/v1/events?kind=x&wait=20"
+    assert server.asked[0].headers["Last-Event-ID"] == "5"
