@@ -15,6 +15,7 @@ from scenarios.domain.durations import format_duration
 from scenarios.domain.plan import WINDOW_SECONDS
 from scenarios.domain.templates import find_variables
 from scenarios.language.yaml_tree import read_tree
+from scenarios.suites.cell_variables import Words, list_asking, list_others
 from scenarios.suites.documents import SuiteDocument
 from scenarios.suites.faults import UNDER_LOAD, SuiteFault
 from scenarios.suites.obstacles import find_port
@@ -32,8 +33,6 @@ _ANY_LOOK = "0.01%"
 _BEFORE_FAULT_SECONDS = 1.0
 # For further phases with faults, because the first one has shown what a long fault does.
 _SHORT_HOLD_SECONDS = 1.0
-_ASKS_SERVICE = "${service}"
-Words = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +116,9 @@ class _Composer:
     def _build_baseline(self, phase: Words) -> Words:
         """The service may first have to recover from the fault before."""
         within = format_duration(self._suite.spec.recover_within)
-        asks = [{"name": v["name"], "within": within, **self._look} for v in _list_asking(phase)]
+        asks = [{"name": v["name"], "within": within, **self._look} for v in list_asking(phase)]
         hold = {"hold": format_duration(self._suite.spec.hold)} if self._compares_with_baseline() else {}
-        return {**phase, **hold, "validations": [*asks, *_list_others(phase)]}
+        return {**phase, **hold, "validations": [*asks, *list_others(phase)]}
 
     def _compares_with_baseline(self) -> bool:
         matchers = self._find_limits().values() if self._suite.load is not None else ()
@@ -133,7 +132,7 @@ class _Composer:
             actions = [{**action, "at": format_duration(before)} for action in actions]
         success = _ANY_LOOK if self._may_fail else "100%"
         look = {"name": MAY_FAIL if self._may_fail else MUST_SURVIVE, "throughout": {"success": success}}
-        validations = [{**look, **self._look}, *_list_others(phase)]
+        validations = [{**look, **self._look}, *list_others(phase)]
         if self._suite.load is not None and not self._may_fail and is_first:
             validations.append(self._judge_load(LOAD_SUCCEEDS))
         return {
@@ -148,9 +147,9 @@ class _Composer:
         within = self._suite.spec.recover_within
         validations = [
             {"name": v["name"], "within": format_duration(within), "for": v.get("for", "1s"), **self._look}
-            for v in _list_asking(phase)
+            for v in list_asking(phase)
         ]
-        validations += _list_others(phase)
+        validations += list_others(phase)
         if self._fault.name == UNDER_LOAD:
             window = format_duration(max(within, WINDOW_SECONDS))
             validations.append({**self._judge_load(LOAD_RECOVERS), "within": window})
@@ -162,19 +161,3 @@ class _Composer:
 
     def _find_limits(self) -> Words:
         return dict((self._suite.load or {}).get("expect") or DEFAULT_LIMITS)
-
-
-def _list_asking(phase: Words) -> list[Words]:
-    """The validations that ask the service."""
-    return [validation for validation in phase.get("validations", ()) if _asks_service(validation)]
-
-
-def _list_others(phase: Words) -> list[Words]:
-    return [validation for validation in phase.get("validations", ()) if not _asks_service(validation)]
-
-
-def _asks_service(validation: Words) -> bool:
-    if "load" in validation:
-        return True
-    arguments = (part for part in validation.get("probe", {}).values() if isinstance(part, dict))
-    return any(part.get("service") == _ASKS_SERVICE for part in arguments)

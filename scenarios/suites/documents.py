@@ -17,7 +17,9 @@ from scenarios.language.document import PATIENCE, TOO_MANY, Document
 from scenarios.language.messages import explain_errors, format_path
 from scenarios.language.yaml_nodes import Node, walk_tree
 from scenarios.language.yaml_tree import MAX_PROBLEMS, read_tree
-from scenarios.models import Host, Service
+from scenarios.models import Host, Scenario, Service
+from scenarios.suites.cell_variables import SET_BY_SUITE, find_cell_variables
+from scenarios.suites.faults import FAULTS, KINDS, list_scenarios
 from scenarios.suites.schema import build_schema, json_schema
 from scenarios.suites.words import Models, SuiteSpec, read_elapsed, suite_model
 
@@ -43,10 +45,11 @@ class SuiteDocument:
 
 @dataclass(frozen=True, slots=True)
 class KnownNames:
-    """What is registered, so that a suite may name it."""
+    """What is registered, so that a suite may name it. `variables`: by the name of each stored scenario."""
 
     services: Collection[str]
     hosts: Collection[str]
+    variables: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 def is_suite(source: str | bytes) -> bool:
@@ -77,7 +80,10 @@ def read_suite(source: str | bytes) -> SuiteDocument:
     Raises:
         InvalidDocument: with every problem at its line and column.
     """
-    known = KnownNames(*(list(rows.objects.values_list("name", flat=True)) for rows in (Service, Host)))
+    services, hosts = (list(rows.objects.values_list("name", flat=True)) for rows in (Service, Host))
+    stored = Scenario.objects.filter(name__in=list_scenarios()).values_list("name", "document")
+    variables = {name: find_cell_variables(document) for name, document in stored}
+    known = KnownNames(services, hosts, variables)
     return parse_suite(source, step_arguments(), fault_arguments(), known=known)
 
 
@@ -116,6 +122,7 @@ def parse_suite(
     problems += _find_broken_references(tree)
     if known is not None:
         problems += _find_unknown_names(tree, known)
+        problems += _find_unknown_variables(tree, known.variables)
     if problems or valid is None:
         unique = {(problem.line, problem.column, problem.message): problem for problem in problems}
         raise InvalidDocument(
@@ -186,9 +193,45 @@ def _list_names(tree: Node) -> Iterator[tuple[Path, Node]]:
         for driver in place.value if place is not None and isinstance(place.value, dict) else ():
             if (service := _find_child(place, driver, "service")) is not None:
                 yield ("spec", word, step, driver, "service"), service
-    dependencies = _find_child(tree, "spec", "depends_on")
-    entries = dependencies.value if dependencies is not None else None
-    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+    for index, entry in enumerate(_list_dependencies(tree)):
         for word in ("service", "host"):
             if (named := _find_child(entry, word)) is not None:
                 yield ("spec", "depends_on", index, word), named
+
+
+def _list_dependencies(tree: Node) -> list[Node]:
+    dependencies = _find_child(tree, "spec", "depends_on")
+    entries = dependencies.value if dependencies is not None else None
+    return entries if isinstance(entries, list) else []
+
+
+def _find_unknown_variables(tree: Node, stored: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    """Of dependencies whose scenarios are all stored; without one, nobody knows its variables."""
+    for index, entry in enumerate(_list_dependencies(tree)):
+        variables = _find_child(entry, "variables")
+        scenarios = _find_tried_scenarios(entry)
+        if variables is None or not scenarios or not all(name in stored for name in scenarios):
+            continue
+        known = {name for scenario in scenarios for name in stored[scenario]} - set(SET_BY_SUITE)
+        for name, key in variables.keys.items():
+            if name not in known:
+                place = format_path(("spec", "depends_on", index, "variables", name))
+                yield Problem(key.line, key.column, place, *_explain_unknown(name, sorted(known)))
+
+
+def _find_tried_scenarios(entry: Node) -> list[str]:
+    """The scenarios of the faults that the dependency is tried with."""
+    words = entry.plain()
+    kind, named = (words.get("kind"), words.get("faults")) if isinstance(words, dict) else (None, None)
+    faults = [fault for fault in FAULTS if not isinstance(named, list) or fault.name in named]
+    found = (fault.find_scenario(kind) for fault in faults if kind in KINDS)
+    return [scenario for scenario in found if scenario]
+
+
+def _explain_unknown(name: str, known: list[str]) -> tuple[str, str]:
+    if name in SET_BY_SUITE:
+        instead = "'service'" if name == "dependency" else repr(name)
+        return f"the suite itself sets the variable {name!r}", f"write {instead} of the dependency instead"
+    rule = f"unknown variable {name[:80]!r}: no scenario of this dependency's faults uses one of this name"
+    choices = f"choose one of {', '.join(known)}" if known else "remove it"
+    return rule, suggest(name, known) or choices

@@ -64,6 +64,11 @@ FAULT_BY_NAME: Mapping[str, SuiteFault] = {fault.name: fault for fault in FAULTS
 UNDER_LOAD = "recovery-under-load"
 
 
+def list_scenarios() -> list[str]:
+    """The names of all scenarios that suites use."""
+    return sorted({name for fault in FAULTS for name in fault.scenarios.values()})
+
+
 def list_needs(fault: SuiteFault, kind: str) -> tuple[Need, ...]:
     needs = NEEDS.get(fault.find_scenario(kind), ())
     return (*needs, "load") if fault.name == UNDER_LOAD else needs

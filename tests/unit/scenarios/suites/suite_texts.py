@@ -1,7 +1,11 @@
 """A suite as people write it, for tests."""
 
+from pathlib import Path
+
 from scenarios.drivers.platform import fault_arguments, step_arguments
+from scenarios.suites.cell_variables import find_cell_variables
 from scenarios.suites.documents import KnownNames, SuiteDocument, parse_suite
+from scenarios.suites.faults import list_scenarios
 
 SHOP = """\
 apiVersion: coordinator/v1
@@ -17,7 +21,9 @@ spec:
   recover_within: 10s
   fresh_for: 30d
 """
-KNOWN = KnownNames(["shop", "shop-db", "cache"], ["shop-1"])
+CATALOGUE = Path(__file__).parents[4] / "scenarios" / "catalogue"
+VARIABLES = {name: find_cell_variables((CATALOGUE / f"{name}.yaml").read_text()) for name in list_scenarios()}
+KNOWN = KnownNames(["shop", "shop-db", "cache"], ["shop-1"], VARIABLES)
 
 
 def parse(text: str = SHOP) -> SuiteDocument:

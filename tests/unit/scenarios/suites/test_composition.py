@@ -1,7 +1,5 @@
 """The document of a cell: a scenario of the catalogue that looks at the service as the suite does."""
 
-from pathlib import Path
-
 import pytest
 
 from scenarios.domain.plan import Plan
@@ -10,9 +8,8 @@ from scenarios.language.document import build_plan
 from scenarios.suites.composition import LOAD_RECOVERS, LOAD_SUCCEEDS, MAY_FAIL, MUST_SURVIVE, compose_cell
 from scenarios.suites.documents import SuiteDocument
 from scenarios.suites.faults import FAULT_BY_NAME, FAULTS, KINDS
-from tests.unit.scenarios.suites.suite_texts import SHOP, parse
+from tests.unit.scenarios.suites.suite_texts import CATALOGUE, SHOP, parse
 
-CATALOGUE = Path(__file__).parents[4] / "scenarios" / "catalogue"
 URL = "tcp://127.0.0.1:5432"
 PLACES = "host: shop-1, unit: shop.service, folder: /var/tmp"
 CELLS = [

@@ -1,6 +1,7 @@
 """Suites are read as scenarios are: everything that is wrong has its line, column, rule and hint."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from scenarios.domain.errors import InvalidDocument
-from scenarios.suites.documents import describe_suites, is_suite
-from tests.unit.scenarios.suites.suite_texts import SHOP, parse
+from scenarios.drivers.platform import fault_arguments, step_arguments
+from scenarios.suites.documents import describe_suites, is_suite, parse_suite
+from tests.unit.scenarios.suites.suite_texts import KNOWN, SHOP, parse
 
 WRONG = {
     "unknown service": ("cache, kind", "cahce, kind", "unknown service 'cahce'", "did you mean 'cache'?"),
@@ -54,6 +56,30 @@ WRONG = {
         "remove it",
     ),
     "variable": ("path: /price}}, ex", "path: '/${item}'}}, ex", "'${item}' is undefined", ""),
+    "variable of a scenario": (
+        "must: fail}",
+        "must: fail, variables: {latency: 2s, tabel: prices}}",
+        "unknown variable 'tabel'",
+        "did you mean 'table'?",
+    ),
+    "variable of a scenario that is not tried": (
+        "must: fail}",
+        "must: fail, faults: [slow], variables: {table: prices}}",
+        "unknown variable 'table'",
+        "choose one of latency",
+    ),
+    "variable that the suite replaces": (
+        "must: fail}",
+        "must: fail, variables: {max_status: 500}}",
+        "unknown variable 'max_status'",
+        "",
+    ),
+    "variable that the suite sets": (
+        "must: fail}",
+        "must: fail, variables: {host: shop-1}}",
+        "the suite itself sets the variable 'host'",
+        "write 'host' of the dependency instead",
+    ),
     "dependency twice": ("service: cache", "service: shop-db", "'shop-db' is listed twice", "line 9"),
     "few samples": (
         "load: {rate: 20/s,",
@@ -98,6 +124,16 @@ def test_the_column_is_that_of_the_value() -> None:
         parse(text)
     (problem,) = refused.value.problems
     assert (problem.line, problem.column) == find_place(text, "cahce")
+
+
+def test_an_unknown_variable_is_reported_at_its_name_unless_a_scenario_is_not_stored() -> None:
+    text = SHOP.replace("must: fail}", "must: fail, variables: {tabel: prices}}")
+    with pytest.raises(InvalidDocument) as refused:
+        parse(text)
+    (problem,) = refused.value.problems
+    assert (problem.line, problem.column) == find_place(text, "tabel")
+    less = {name: known for name, known in KNOWN.variables.items() if name != "dependency-slow"}
+    parse_suite(text, step_arguments(), fault_arguments(), known=replace(KNOWN, variables=less))
 
 
 def test_all_mistakes_are_found_in_one_pass() -> None:
