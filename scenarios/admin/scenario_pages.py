@@ -31,7 +31,7 @@ from scenarios.library.warnings import (
 )
 from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
-from scenarios.pictures.run_history import draw_run_history
+from scenarios.pictures.run_history import build_load_histories, draw_run_history
 from scenarios.runs import commands as run_commands
 from scenarios.runs.measured_runs import list_measured_runs
 
@@ -105,7 +105,11 @@ class ScenarioAdmin(NewTestPage, DeletedByServiceAdmin):
         shown["last_runs"] = row.runs.for_a_list()[:LAST_RUNS]
         measured = list_measured_runs(row)
         if len(measured) > 1:  # a single run shows no change
-            shown |= {"measured_runs": measured, "history_picture": draw_run_history(measured)}
+            shown |= {
+                "measured_runs": measured,
+                "history_picture": draw_run_history(measured),
+                "load_histories": build_load_histories(measured),
+            }
         try:
             document = documents.read_document(row.document)
         except InvalidDocument as error:

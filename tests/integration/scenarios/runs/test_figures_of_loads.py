@@ -1,5 +1,6 @@
 """p95 and error rate of loads are compared with earlier runs, and may fail a run."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -111,3 +112,19 @@ def test_the_pages_show_the_figures_of_loads(admin_client: Client) -> None:
     ).content.decode()
     assert "60ms" in compared
     assert "5%" in compared
+
+
+def test_the_scenario_page_shows_p95_and_error_rate_of_its_loads_by_version(admin_client: Client) -> None:
+    first = carry_out(0.02, 0.0)
+    address = reverse("admin:scenarios_scenario_change", args=[first.scenario_id])
+    assert "Runs over time" not in admin_client.get(address).content.decode()
+    carry_out(0.06, 0.01)
+    RunFigures.objects.filter(run=first).update(version="that of another document")
+    content = admin_client.get(address).content.decode()
+    for figure, last in (("p95", "60ms"), ("error rate", "1%")):
+        words = f"{figure} of load shoppers in the last 2 runs; in the last one: chaos {last}"
+        assert f'aria-label="{words}"' in content
+    rows = re.findall(
+        r'<td class="number" data-name="Version">(.)</td><td class="number">(.+?)</td>', content
+    )
+    assert rows == [("1", "60ms"), ("-", "20ms"), ("1", "1%"), ("-", "0%")]
