@@ -9,6 +9,7 @@ from zlib import crc32
 import yaml
 from django.http import Http404
 
+from scenarios.control_room.included_documents import list_included_documents
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.event_kinds import EventKind, Topic, find_kinds
 from scenarios.domain.outcomes import Rollback, RunState
@@ -69,7 +70,12 @@ def whole_page(run: Run) -> dict[str, Any]:
     history = read_history(run, last_event=run.last_event)
     charts = build_charts(run, history)
     parts = {**_parts(run, history), **charts, **build_looks(run, history), **_build_loads(history)}
-    return {**parts, "steps": history.steps, **events_before(run, run.last_event + 1)}
+    return {
+        **parts,
+        "steps": history.steps,
+        "included_documents": list_included_documents(run),
+        **events_before(run, run.last_event + 1),
+    }
 
 
 def build_charts(run: Run, history: RunHistory | None = None) -> dict[str, Any]:

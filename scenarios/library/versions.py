@@ -37,6 +37,13 @@ class Version:
         return sum(line.kind == "removed" for line in self.lines)
 
 
+def find_version(row: Scenario | Suite, document: str) -> int | None:
+    """The number of the newest version with this document; None if no version has it."""
+    keys = row.history.filter(document=document).order_by("-history_id").values_list("history_id", flat=True)
+    newest = keys.first()
+    return None if newest is None else row.history.filter(history_id__lte=newest).count()
+
+
 def list_versions(scenario: Scenario | Suite, *, before: int | None = None) -> list[Version]:
     """A page of versions, the newest first: those before the version with the key `before`."""
     rows = scenario.history.select_related("history_user").order_by("-history_id")

@@ -9,6 +9,7 @@ from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind
 from scenarios.domain.plan import LeftOut
 from scenarios.drivers.documents import read_document
 from scenarios.language.document import Document
+from scenarios.library.versions import find_version
 from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, build_views
 from scenarios.published.looks import ValidationLooks, read_looks
@@ -53,7 +54,7 @@ def collect_facts(run: Run) -> Facts:
         history=history,
         title=document.title if document else run.scenario_name,
         description=document.description if document else "",
-        version=_find_version(run),
+        version=find_version(run.scenario, run.document) if run.scenario is not None else None,
         outputs=_collect_outputs(run),
         charts=build_views(run, history),
         loads=read_loads(history),
@@ -73,14 +74,6 @@ def _parse_document(run: Run) -> Document | None:
         return read_document(run.document, run.included or {})
     except InvalidDocument:
         return None  # of an earlier release: the report still tells what was carried out
-
-
-def _find_version(run: Run) -> int | None:
-    if run.scenario is None:
-        return None
-    versions = run.scenario.history.order_by("history_id").values_list("history_id", "document")
-    numbers = [number for number, (_key, document) in enumerate(versions, 1) if document == run.document]
-    return numbers[-1] if numbers else None
 
 
 def _collect_outputs(run: Run) -> dict[tuple[str, str, str], Any]:

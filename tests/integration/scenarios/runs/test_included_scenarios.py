@@ -1,6 +1,8 @@
 """Runs keep the scenarios that their document includes, as they were stored when the runs were started."""
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from scenarios.domain.outcomes import Outcome
 from scenarios.models import Event, Run, Scenario
@@ -56,3 +58,20 @@ def test_the_report_has_the_included_documents() -> None:
     store_inner("old")
     content = build_content(collect_facts(carried_out(start())))
     assert "name: old" in content["included"]["inner"]
+
+
+def test_the_run_page_shows_each_included_document_with_its_version_and_a_link(admin_client: Client) -> None:
+    store_inner("old")
+    run = start()
+    address = reverse("admin:scenarios_run_change", args=[run.pk])
+    inner = Scenario.objects.get(name="inner")
+    link = reverse("admin:scenarios_scenario_change", args=[inner.pk])
+    for version in ("version 1, the current one", "version 1<"):
+        content = admin_client.get(address).content.decode()
+        for words in (f'Included: inner <span class="quiet">{version}', link, "name: old"):
+            assert words in content
+        store_inner("new")
+    Scenario.objects.all().delete()
+    content = admin_client.get(address).content.decode()
+    assert "no longer stored" in content
+    assert "name: old" in content
