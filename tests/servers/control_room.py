@@ -46,6 +46,11 @@ PAGES = {
     "approval": "/admin/scenarios/approval/{approval}/change/",
     "approval-of-a-schedule": "/admin/scenarios/approval/{schedules_approval}/change/",
     "run-that-awaits-approval": "/admin/scenarios/run/{awaiting}/change/",
+    "suites": "/admin/scenarios/suite/",
+    "suite": "/admin/scenarios/suite/{suite}/change/",
+    "new-suite": "/admin/scenarios/suite/add/",
+    "suite-history": "/admin/scenarios/suite/{suite}/history/",
+    "suite-run": "/admin/scenarios/suite/{suite}/runs/{suite_run}/",
     "webhooks": "/admin/scenarios/webhook/",
     "new-webhook": "/admin/scenarios/webhook/add/",
     "webhook": "/admin/scenarios/webhook/{webhook}/change/",
@@ -109,6 +114,46 @@ print(run.pk, run.approval.pk, schedule.pk, schedule.approvals.get().pk, service
 """
 
 
+# A suite of registered services, with a run that has ended: a cell of each state.
+A_SUITE_HAS_RUN = """
+from datetime import timedelta
+from django.utils import timezone
+from scenarios.domain.suite_states import TriedState
+from scenarios.models import Run
+from scenarios.suites.documents import read_suite
+from scenarios.suites.storage import save_suite
+suite = save_suite(read_suite('''
+apiVersion: coordinator/v1
+kind: Suite
+metadata: {name: exchange, title: What the exchange survives}
+spec:
+  service: exchange
+  healthy: {probe: {http: {service: exchange, path: /orders}}, expect: {status: 200}}
+  depends_on:
+    - {service: custody, kind: http, must: survive}
+    - {service: risk-monitor, kind: tcp, must: fail, faults: [slow, cpu]}
+'''))
+now = timezone.now()
+ended = Run.objects.filter(state="finished").first()
+suite_run = suite.runs.create(
+    suite_name=suite.name, document=suite.document, state="finished", outcome="failed",
+    reason="1 of 16 cells failed: custody hanging", started_from="cli", finished_at=now,
+)
+states = list(TriedState)
+for number, cell in enumerate(suite.cells.all()):
+    state = states[number % len(states)]
+    reason = "status is 503, not 200, and the answer took 2.1 s" if state == "failed" else ""
+    suite_run.cells.create(
+        order=cell.order, dependency=cell.dependency, fault=cell.fault, state=state, reason=reason, run=ended,
+    )
+    if state in ("survived", "degraded", "failed"):
+        cell.state, cell.reason, cell.run, cell.proved_at = state, reason, ended, now
+        cell.fresh_until = now + timedelta(days=30 if state != "degraded" else -1)
+        cell.save()
+print(suite.pk, suite_run.pk)
+"""
+
+
 class ControlRoom:
     """`run` starts a scenario by the command line and returns the run's id."""
 
@@ -133,7 +178,9 @@ class ControlRoom:
         left = dict(zip(("left", "fault", "webhook", "delivery"), told, strict=True))
         told = self.installed.manage("shell", "--no-imports", "-c", A_RUN_AWAITS_APPROVAL).split()
         names = ("awaiting", "approval", "schedule", "schedules_approval", "service")
-        return {"ended": ended, **left, **dict(zip(names, told, strict=True))}
+        suite = self.installed.manage("shell", "--no-imports", "-c", A_SUITE_HAS_RUN).split()
+        suites = dict(zip(("suite", "suite_run"), suite, strict=True))
+        return {"ended": ended, **left, **dict(zip(names, told, strict=True)), **suites}
 
     @contextmanager
     def pages(self, past: dict[str, str]) -> Iterator[dict[str, str]]:
