@@ -1,6 +1,7 @@
 """Scenarios: write them, run them, compare their versions."""
 
 import copy
+import re
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -23,6 +24,7 @@ from scenarios.drivers import documents
 from scenarios.drivers.documents import describe_language
 from scenarios.language.document import Document, build_plan
 from scenarios.library import scenarios as stored_scenarios
+from scenarios.library.adapted_documents import adapt_document
 from scenarios.library.dry_run import list_steps
 from scenarios.library.sync import remove_scenario
 from scenarios.library.versions import VERSIONS_PER_PAGE, list_versions
@@ -36,6 +38,9 @@ from scenarios.runs import commands as run_commands
 from scenarios.runs.measured_runs import list_measured_runs
 
 LAST_RUNS = 10
+# The variables whose defaults an address may set in a copy.
+ADAPTED = ("service", "dependency", "path")
+PLAIN_WORD = re.compile(r"/?[a-z][a-z0-9./_-]{0,199}|/")
 
 
 class ServiceFilter(admin.SimpleListFilter):
@@ -88,12 +93,18 @@ class ScenarioAdmin(NewTestPage, DeletedByServiceAdmin):
         remove_scenario(row.name, by=by)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """A copy starts with the other scenario's document and is stored once it has its own name."""
+        """A copy starts with the other scenario's document and is stored once it has its own name.
+
+        The suggestion of a service's page also gives the name, and the defaults of some variables.
+        """
         key = request.GET.get("copy_of", "")
         original = Scenario.objects.filter(pk=int(key)).first() if key.isdecimal() else None
         if original is None or not self.has_view_permission(request, original):
             return {}
-        return {"document": original.document}
+        if not (name := find_word(request, "name")):
+            return {"document": original.document}
+        defaults = {word: value for word in ADAPTED if (value := find_word(request, word))}
+        return {"document": adapt_document(original.document, name, defaults)}
 
     # Writing
 
@@ -237,3 +248,9 @@ class ScenarioAdmin(NewTestPage, DeletedByServiceAdmin):
         else:
             self.message_user(request, "Version restored as the newest version.", messages.SUCCESS)
         return HttpResponseRedirect(address(scenario, "history"))
+
+
+def find_word(request: HttpRequest, name: str) -> str:
+    """A parameter of the address, if it is a name or a path, which needs no quotes in YAML; else ""."""
+    value = request.GET.get(name, "")
+    return value if PLAIN_WORD.fullmatch(value) else ""

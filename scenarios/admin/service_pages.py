@@ -17,12 +17,14 @@ from django.utils.safestring import SafeString
 from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.pages import link, page
 from scenarios.admin.service_queries import QueriesInline
+from scenarios.admin.suggestion_addresses import find_address, find_suite_address
 from scenarios.control_room import home_queries
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import AddressProtected, AddressUnknown
 from scenarios.library import services as registered_services
 from scenarios.library.proxy_checks import check_proxy
 from scenarios.library.service_health import Health, check_health, check_unsaved_health
+from scenarios.library.suggestions import list_suggestions
 from scenarios.models import Service
 from scenarios.pictures.badges import badge
 
@@ -144,6 +146,19 @@ class ServiceAdmin(DeletedByServiceAdmin):
         """What the service's fault proxy says of itself now."""
         context = {"findings": check_proxy(get_object_or_404(Service, pk=pk))}
         return TemplateResponse(request, "admin/scenarios/findings.html", context)
+
+    @page("<int:pk>/suggestions/")
+    def suggestions_page(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Its dependencies that no scenario breaks, asked for after the page has been shown; may be empty."""
+        service = get_object_or_404(Service, pk=pk)
+        suggestions = list_suggestions(service)
+        context = {
+            "suggestions": [(one, find_address(one, service)) for one in suggestions],
+            "suite_address": find_suite_address(service, suggestions)
+            if request.user.has_perm("scenarios.add_scenario")
+            else "",
+        }
+        return TemplateResponse(request, "admin/scenarios/service/suggestions.html", context)
 
     def has_try_permission(self, request: HttpRequest) -> bool:
         return self.has_add_permission(request) or request.user.has_perm("scenarios.change_service")

@@ -46,6 +46,18 @@ def check_proxy(service: Service) -> list[Finding]:
     return asyncio.run(_check(service))
 
 
+async def read_listeners(service: Service) -> Mapping[str, Any]:
+    """The listeners of the service's proxy, by HOST:PORT.
+
+    Raises:
+        StepFailed: the proxy does not answer.
+        NotUsable: it does not accept the token, or is not a fault proxy.
+    """
+    name = f"the fault proxy at {origin(service.proxy)}"
+    token = ConfiguredSecrets().secret(service.proxy_secret)
+    return await _look(service, ProxyControl(name, service.proxy, token, TIME_LIMIT), "/listeners")
+
+
 async def _check(service: Service) -> list[Finding]:
     name = f"the fault proxy at {origin(service.proxy)}"
     try:
