@@ -110,7 +110,7 @@ MIDDLEWARE = [
     "scenarios.api.plain_http.PlainHTTPMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "coordinator_site.content_security_policy.ContentSecurityPolicyMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "coordinator_site.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -127,8 +127,9 @@ class FaultAdmin(ReadOnlyAdmin):
             self.message_user(request, "No outstanding fault: there is nothing to undo.", messages.WARNING)
 
     @button("<int:pk>/retry/", permission="retry")
-    def retry(self, request: HttpRequest, fault: Fault) -> None:
+    def retry(self, request: HttpRequest, fault: Fault) -> HttpResponse:
         self.retry_selected(request, Fault.objects.filter(pk=fault.pk))
+        return HttpResponseRedirect(find_page_after(request, fault))
 
     @page("<int:pk>/acknowledge/", permission="scenarios.acknowledge_fault")
     def acknowledge_page(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -144,7 +145,12 @@ class FaultAdmin(ReadOnlyAdmin):
         else:
             sentence = "Not acknowledged: the fault is not outstanding, or its undo is running now."
             self.message_user(request, sentence, messages.WARNING)
-        return HttpResponseRedirect(address(fault))
+        return HttpResponseRedirect(find_page_after(request, fault))
+
+
+def find_page_after(request: HttpRequest, fault: Fault) -> str:
+    """The page that has the button: that of the run, or of the fault."""
+    return address(fault.run if "back_to_run" in request.POST else fault)
 
 
 def describe_undo(fault: Fault) -> str:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar, cast
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
+from django.db.models import DateTimeField, Model
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -29,6 +29,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from scenarios.domain.errors import ScenarioError
+from scenarios.pictures.moments import show_moment
 
 Page = TypeVar("Page", bound=Callable[..., HttpResponse])
 
@@ -129,6 +130,22 @@ class PageAdmin(admin.ModelAdmin):
         return TemplateResponse(request, template, {**shared, **context})
 
     # Django's own
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """The columns; moments as elements that a script shows in the reader's time zone."""
+        return [self._get_column(name) for name in super().get_list_display(request)]
+
+    def _get_column(self, name: Any) -> Any:
+        fields = {field.name: field for field in self.opts.fields}
+        if not isinstance(fields.get(name), DateTimeField):
+            return name
+
+        @admin.display(description=fields[name].verbose_name, ordering=name)
+        def show(row: Model) -> str:
+            return show_moment(getattr(row, name)) or "-"
+
+        show.__name__ = name  # the class of the column's cells
+        return show
 
     def get_urls(self) -> list[URLPattern]:
         declared = [(name, getattr(type(self), name)) for name in dir(type(self))]

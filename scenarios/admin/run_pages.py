@@ -3,6 +3,7 @@
 from typing import Any, cast
 from uuid import UUID
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -24,6 +25,14 @@ from scenarios.runs import commands as run_commands
 
 CHANGE_LIST = "scenarios_run_changelist"
 TEMPLATES = "admin/scenarios/run"
+MAX_ZOOM = 366 * 86400
+
+
+class ZoomForm(forms.Form):
+    """Seconds since the run began."""
+
+    begin = forms.FloatField(min_value=0, max_value=MAX_ZOOM)
+    end = forms.FloatField(min_value=0, max_value=MAX_ZOOM)
 
 
 class ScenarioFilter(admin.SimpleListFilter):
@@ -94,7 +103,16 @@ class RunAdmin(WithoutFormAdmin):
         run = self.find_visible(request, pk)
         if run_page.has_seen_looks(run, request.GET.get("seen", "")):
             return HttpResponse(status=204)
-        return TemplateResponse(request, f"{TEMPLATES}/looks.html", run_page.build_looks(run))
+        context = {**run_page.build_looks(run), "oob_curves": True}
+        return TemplateResponse(request, f"{TEMPLATES}/looks.html", context)
+
+    @page("<uuid:pk>/zoom/")
+    def zoom_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """A part of the run's timeline and curves; nothing without its limits."""
+        run = self.find_visible(request, pk)
+        form = ZoomForm({"begin": request.GET.get("from"), "end": request.GET.get("to")})
+        context = run_page.build_zoom(run, **form.cleaned_data) if form.is_valid() else {"run": run}
+        return TemplateResponse(request, f"{TEMPLATES}/zoom.html", context)
 
     @page("<uuid:pk>/compare/")
     def compare_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -107,7 +125,8 @@ class RunAdmin(WithoutFormAdmin):
     def step_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """A step's input and output."""
         run = self.find_visible(request, pk)
-        context = run_page.step_details(run, request.GET.get("phase", ""), request.GET.get("name", ""))
+        words = (request.GET.get(name, "") for name in ("phase", "name", "number"))
+        context = run_page.step_details(run, *words)
         return TemplateResponse(request, f"{TEMPLATES}/step.html", context)
 
     @page("<uuid:pk>/events/")

@@ -34,7 +34,8 @@ def find_address(suggestion: Suggestion, service: Service) -> str:
         return f"{reverse('admin:scenarios_service_add')}?{urlencode(given)}"
     if suggestion.scenario is None:
         return ""
-    words = {"copy_of": suggestion.scenario.pk, "name": suggestion.new_name, "dependency": suggestion.name}
+    words = {"copy_of": str(suggestion.scenario.pk), "name": suggestion.new_name}
+    words["dependency"] = suggestion.name
     if suggestion.service != service and service.is_web:
         words |= {"service": service.name, "path": service.health_path or "/"}
     return f"{reverse('admin:scenarios_scenario_add')}?{urlencode(words)}"

@@ -9,8 +9,8 @@ from scenarios.models import Run, Scenario
 
 @dataclass(frozen=True, slots=True)
 class IncludedDocument:
-    """`version` counts the scenario's versions from 1; None if it is none of them. `scenario` is the key of
-    the scenario that has this name now, if there is one.
+    """`version` counts the scenario's versions from 1; None if no version has this document. `scenario` is
+    the key of the scenario that has this name now, if there is one.
     """
 
     name: str

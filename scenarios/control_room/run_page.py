@@ -7,23 +7,30 @@ from uuid import UUID
 from zlib import crc32
 
 import yaml
+from django.db.models import Sum
 from django.http import Http404
+from django.utils import timezone
 
 from scenarios.control_room.included_documents import list_included_documents
+from scenarios.control_room.run_faults import describe_faults
+from scenarios.control_room.waiting import find_waiting_reason
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.event_kinds import EventKind, Topic, find_kinds
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.library.dry_run import PlannedStep, list_steps
-from scenarios.models import Approval, Event, Run, RunCharts
+from scenarios.models import Approval, Event, LookChunk, Run, RunCharts
 from scenarios.pictures.load_charts import HEADS, build_load_views
-from scenarios.pictures.look_charts import build_look_views
+from scenarios.pictures.look_charts import MIN_LOOKS, build_look_views
 from scenarios.pictures.run_charts import build_views
-from scenarios.pictures.run_timeline import run_timeline
-from scenarios.published.looks import find_looks_version
+from scenarios.pictures.run_progress import find_progress, read_outline
+from scenarios.pictures.run_timeline import Span, run_timeline
+from scenarios.pictures.run_tracks import draw_tracks
+from scenarios.pictures.words import duration
+from scenarios.published.looks import find_looks_version, read_looks
 from scenarios.runs.executor import build_run_plan
 from scenarios.runs.figures import compare_run
 from scenarios.runs.history import RunHistory, read_history
-from scenarios.runs.load_results import LOAD_KINDS
+from scenarios.runs.load_results import LOAD_KINDS, read_loads
 
 STEP_STARTS = (EventKind.ACTION_STARTED, EventKind.VALIDATION_STARTED)
 FAULT_KINDS = find_kinds(Topic.FAULT)
@@ -34,6 +41,22 @@ SECONDS_RUNNING, SECONDS_DIRTY = 1, 5
 # The watchdog reads charts; looking for newer ones takes one short query.
 SECONDS_CHARTS = 5
 SECONDS_LOOKS = 5
+MIN_ZOOM_SECONDS = 0.2
+# At the beginning of the title, where a tab in the background shows it.
+SIGNS = {
+    "passed": "✓",
+    "failed": "✗",
+    "errored": "⚠",
+    "aborted": "■",
+    "timed_out": "⏱",
+    "interrupted": "⚠",
+    "dirty": "⚡",
+    "running": "▶",
+    "queued": "…",
+    "awaiting_approval": "…",
+}
+# What a mark is made of, and what a run waits for.
+MARKED = ("state", "last_event", "stop_requested_at", "waiting_for", "begin_after", "priority", "queued_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +82,10 @@ class Mark:
 
 
 def find_mark(pk: UUID) -> Mark:
-    row = Run.objects.filter(pk=pk).values_list("last_event", "stop_requested_at", "waiting_for").first()
-    if row is None:
+    run = Run.objects.filter(pk=pk).only(*MARKED).first()
+    if run is None:
         raise Http404(f"there is no run {pk}")
-    return Mark.of(*row)
+    return Mark.of(run.last_event, run.stop_requested_at, find_waiting_reason(run))
 
 
 def whole_page(run: Run) -> dict[str, Any]:
@@ -93,12 +116,33 @@ def _build_loads(history: RunHistory) -> dict[str, Any]:
 
 
 def build_looks(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
-    """The charts of validations, and how often to look for newer ones."""
+    """The curves below the timeline, the charts of validations, and how often to look for newer ones."""
     # Before they are read: looks that are stored meanwhile are drawn the next time.
     version = find_looks_version(run)
-    views = build_look_views(history or read_history(run))
-    seconds = SECONDS_LOOKS if run.state != RunState.FINISHED else 0
-    return {"run": run, "looks": views, "looks_version": version, "looks_poll_seconds": seconds}
+    history = history or read_history(run)
+    looks = read_looks(run)
+    return {
+        "run": run,
+        "looks": build_look_views(history, looks),
+        "curves": draw_tracks(history, looks, read_loads(history), read_outline(run)),
+        "looks_version": version,
+        "looks_poll_seconds": SECONDS_LOOKS if run.state != RunState.FINISHED else 0,
+    }
+
+
+def build_zoom(run: Run, begin: float, end: float) -> dict[str, Any]:
+    """Timeline and curves of a part of the run, in seconds since it began."""
+    history = read_history(run)
+    outline = read_outline(run)
+    begin = min(max(0.0, begin), history.offset(None))
+    span = Span(history.began, -begin, max(end, begin + MIN_ZOOM_SECONDS))
+    return {
+        "run": run,
+        "timeline": run_timeline(history, span, outline=outline),
+        "curves": draw_tracks(history, read_looks(run), read_loads(history), outline, span),
+        "begin": duration(begin),
+        "end": duration(span.after),
+    }
 
 
 def has_seen_looks(run: Run, version: str) -> bool:
@@ -131,16 +175,21 @@ def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
 
 def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
     goes_on = run.state != RunState.FINISHED
+    outline, waiting = read_outline(run), find_waiting_reason(run)
     return {
         "run": run,
         "original": run,
         "history": history,
+        "progress": find_progress(history, outline),
+        "faults": describe_faults(history),
+        "waiting": waiting,
+        "now": timezone.now(),
         "approval": Approval.objects.filter(run=run).first(),
         "comparisons": compare_run(history),
-        "timeline": run_timeline(history) if history.steps else "",
-        "mark": Mark.of(run.last_event, run.stop_requested_at, run.waiting_for),
+        "sign": SIGNS["dirty" if run.rollback == Rollback.DIRTY else run.outcome or run.state],
+        "timeline": run_timeline(history, outline=outline) if history.steps else "",
+        "mark": Mark.of(run.last_event, run.stop_requested_at, waiting),
         "goes_on": goes_on,
-        "phase": history.phases[-1].name if goes_on and history.phases else "",
         "poll_seconds": SECONDS_RUNNING if goes_on else SECONDS_DIRTY * (run.rollback != Rollback.CLEAN),
     }
 
@@ -154,11 +203,21 @@ def events_before(run: Run, before: int | None) -> dict[str, Any]:
     return {"events": events, "earlier": events[0].sequence if events and events[0].sequence > 1 else None}
 
 
-def step_details(run: Run, phase: str, name: str) -> dict[str, Any]:
-    """The step's input from the plan, and its output from its newest events."""
+def step_details(run: Run, phase: str, name: str, number: str = "") -> dict[str, Any]:
+    """The step's input from the plan, and its output from its newest events; `curve` is its number if its
+    curve is on the page.
+    """
     events = Event.objects.filter(run=run, phase=phase, subject=name).order_by("-sequence")[:EVENTS_PER_STEP]
     outputs = [(event, _text(event.detail)) for event in reversed(events) if event.detail]
-    return {"inputs": _inputs(run, phase, name), "outputs": outputs, "most": EVENTS_PER_STEP}
+    chunks = LookChunk.objects.filter(run=run, phase=phase, validation=name)
+    looks = chunks.aggregate(looks=Sum("count"))["looks"] or 0
+    return {
+        "run": run,
+        "inputs": _inputs(run, phase, name),
+        "outputs": outputs,
+        "most": EVENTS_PER_STEP,
+        "curve": number if number.isdecimal() and looks >= MIN_LOOKS else "",
+    }
 
 
 def _inputs(run: Run, phase: str, name: str) -> list[PlannedStep]:

@@ -23,7 +23,7 @@ def _find_places(
     root: yaml.Node | None, name: str, defaults: Mapping[str, str]
 ) -> Iterator[tuple[int, int, str]]:
     """The scalars to replace, as positions in the text, with their new values."""
-    wanted = {("metadata", "name"): name}
+    wanted: dict[tuple[str, ...], str] = {("metadata", "name"): name}
     wanted |= {("spec", "variables", word, "default"): value for word, value in defaults.items()}
     for path, value in wanted.items():
         node = root

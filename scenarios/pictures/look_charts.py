@@ -45,7 +45,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class LookView:
-    """`what` says what is drawn: the time that answers took, or the field that is compared."""
+    """`what` says what is drawn: the time that answers took, or the field that is compared. `step` is the
+    number of the validation among the run's steps.
+    """
 
     name: str
     phase: str
@@ -54,6 +56,7 @@ class LookView:
     verdict: str
     picture: SafeString
     parts: Sequence[Part]
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,10 @@ class LookViews:
         return bool(self.drawn)
 
 
-def build_look_views(history: RunHistory) -> LookViews:
-    all_looks = [
-        watched_looks for watched_looks in read_looks(history.run) if len(watched_looks.looks) >= MIN_LOOKS
-    ]
+def build_look_views(history: RunHistory, looks: Sequence[ValidationLooks] | None = None) -> LookViews:
+    """Of the run's looks, which are read unless they are given."""
+    read = read_looks(history.run) if looks is None else looks
+    all_looks = [watched_looks for watched_looks in read if len(watched_looks.looks) >= MIN_LOOKS]
     if not all_looks:
         return LookViews(())
     scene = build_scene(history, history.ends)
@@ -89,7 +92,7 @@ def _build_view(kept: ValidationLooks, scene: Scene, step: StepHistory | None) -
     is_value = any(look.value is not None for look in kept.looks)
     unit = Unit.NUMBER if is_value else Unit.SECONDS
     numbers = [look.value if is_value else look.elapsed for look in kept.looks]
-    drawn = list(_reduce(kept.looks, numbers))
+    drawn = list(reduce_points([(look.at, number) for look, number in zip(kept.looks, numbers, strict=True)]))
     chart = Chart(
         title=watched.validation,
         about=watched.about,
@@ -102,29 +105,24 @@ def _build_view(kept: ValidationLooks, scene: Scene, step: StepHistory | None) -
     what = watched.compared if is_value else "response time"
     own = _choose_range(kept.looks, scene)
     judged = [Judged(step.name, step.verdict, step.ended.timestamp())] if step and step.ended else []
-    own = replace(own, judged=judged, misses=list(_find_misses(kept.looks)))
+    own = replace(own, judged=judged, misses=list(find_misses(kept.looks)))
     words = f"{watched.validation}, {what} of {watched.about}. {' '.join(map(_describe, parts))}"
     verdict = step.verdict if step else "not judged"
     picture = draw_chart(chart, own, words)
-    return LookView(watched.validation, watched.phase, watched.about, what, verdict, picture, parts)
+    number = step.number if step else None
+    return LookView(watched.validation, watched.phase, watched.about, what, verdict, picture, parts, number)
 
 
-def _reduce(looks: Sequence[Look], numbers: Sequence[float | None]) -> Iterator[tuple[float, float | None]]:
+def reduce_points(points: Sequence[tuple[float, float | None]]) -> Iterator[tuple[float, float | None]]:
     """Moments and numbers; of many, the lowest and the highest of each group of neighbours."""
-    size = -(-len(looks) // MAX_POINTS) * 2 if len(looks) > MAX_POINTS else 1
-    for begin in range(0, len(looks), size):
-        group = [(look.at, number) for look, number in _pair(looks, numbers, begin, begin + size)]
+    size = -(-len(points) // MAX_POINTS) * 2 if len(points) > MAX_POINTS else 1
+    for begin in range(0, len(points), size):
+        group = points[begin : begin + size]
         known = [(number, at) for at, number in group if number is not None]
         if len(known) < len(group) or not known:
             yield group[0][0], None
         for number, at in sorted({min(known), max(known)}, key=lambda pair: pair[1]) if known else ():
             yield at, number
-
-
-def _pair(
-    looks: Sequence[Look], numbers: Sequence[float | None], begin: int, end: int
-) -> Iterator[tuple[Look, float | None]]:
-    yield from zip(looks[begin:end], numbers[begin:end], strict=True)
 
 
 def _choose_range(looks: Sequence[Look], scene: Scene) -> Scene:
@@ -136,7 +134,7 @@ def _choose_range(looks: Sequence[Look], scene: Scene) -> Scene:
     return replace(scene, left=left, right=right, around=(left, right))
 
 
-def _find_misses(looks: Sequence[Look]) -> Iterator[tuple[float, float]]:
+def find_misses(looks: Sequence[Look]) -> Iterator[tuple[float, float]]:
     """The times in which it did not hold, each until the next look that held."""
     begin: float | None = None
     for look in looks:

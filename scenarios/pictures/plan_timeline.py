@@ -19,7 +19,7 @@ from scenarios.domain.plan import (
 )
 from scenarios.domain.sizes import format_share
 from scenarios.drivers.installed import describe_end
-from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, draw_timeline, line, mark, span
+from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, build_frame, draw_timeline, line, mark, span
 
 # Every phase has at least this width; the rest is distributed by length.
 MIN_WIDTH = 96.0
@@ -33,7 +33,7 @@ def plan_timeline(plan: Plan) -> SafeString:
     for phase, band in zip(plan.phases, bands, strict=True):
         rows += _rows(phase, band)
     rows += [_regression(name, multiple) for name, multiple in plan.regression.items()]
-    return draw_timeline(f"The plan of {plan.scenario}: {_sentence(plan)}", bands, rows)
+    return draw_timeline(f"The plan of {plan.scenario}: {_sentence(plan)}", build_frame(bands, rows))
 
 
 def _sentence(plan: Plan) -> str:

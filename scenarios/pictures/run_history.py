@@ -16,7 +16,7 @@ from scenarios.runs.measured_runs import MeasuredRun
 
 WIDTH, HEIGHT = 480.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 470.0, 24.0, 150.0
-# The place of runs that did not recover, or had nothing to recover from, and of the outcomes in a load's chart.
+# The place of runs without a time to recover, and of the outcomes in a load's chart.
 BELOW = 172.0
 VERDICTS = {"passed": "passed", "failed": "failed", "errored": "errored"}
 UNITS = {"p95": Unit.SECONDS, "error_rate": Unit.SHARE}

@@ -21,7 +21,9 @@ def join(*parts: str) -> SafeString:
     return mark_safe("".join(conditional_escape(part) for part in parts))  # noqa: S308 - escaped here
 
 
-def picture(width: float, height: float, title: str, *children: str, left: float = 0.0) -> SafeString:
+def picture(
+    width: float, height: float, title: str, *children: str, left: float = 0.0, **attributes: str | float
+) -> SafeString:
     """A picture without the part to the left of `left`."""
     return element(
         "svg",
@@ -31,6 +33,7 @@ def picture(width: float, height: float, title: str, *children: str, left: float
         viewBox=f"{left:g} 0 {width - left:g} {height:g}",
         role="img",
         aria_label=title,
+        **attributes,
     )
 
 

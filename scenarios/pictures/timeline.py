@@ -1,11 +1,11 @@
 """A timeline: phases as bands, one row for each thing that happens in them. All lengths are in pixels."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.utils.safestring import SafeString
 
-from scenarios.domain.outputs import shorten
 from scenarios.pictures.svg import element, join, picture
 
 WIDTH = 960.0
@@ -14,89 +14,146 @@ HEAD, ROW, FOOT = 42.0, 24.0, 22.0
 MIDDLE = ROW / 2
 LABEL_CHARACTERS = 38
 LABEL_CHARACTER = 6.9
-CHARACTER = 7.2  # for a wide font, so that words are shortened rather than cut off
-MIN_CHARACTERS = 4
+LINE = 14.0
+CHARACTER = 7.2  # for a wide font, so that words that do not fit are written below
+NOTE_CHARACTER, NOTE = 6.6, 16.0
 MAX_ROWS = 200
 MIN_WIDTH = 3.0
+# A band needs this width for its number.
+NUMBER_WIDTH = 16.0
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A phase, from left to right; `note` stands under its name."""
+    """A phase, from left to right; `note` stands under its name. `is_to_come`: it has not begun."""
 
     name: str
     note: str
     left: float
     right: float
+    is_to_come: bool = False
+
+    @property
+    def fits(self) -> bool:
+        return max(len(self.name), len(self.note)) * CHARACTER + 10 <= self.right - self.left
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`shapes` are drawn with y from 0 to ROW."""
+    """`shapes` are drawn with y from 0 to ROW; a label of several lines makes the row higher."""
 
     label: str
     shapes: Sequence[SafeString] = field(default_factory=list)
 
+    @property
+    def height(self) -> float:
+        return ROW + LINE * (len(wrap_label(self.label)) - 1)
 
-def draw_timeline(title: str, bands: Sequence[Band], rows: Sequence[Row], *overlay: str) -> SafeString:
-    """The picture; `overlay` is drawn over everything, with y from 0 at the top."""
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How high the parts of a timeline are, and what of its width is shown."""
+
+    rows: Sequence[Row]
+    bands: Sequence[Band]
+    left: float
+
+    @property
+    def bottom(self) -> float:
+        """Where the rows end."""
+        return HEAD + max(ROW, sum(row.height for row in self.rows))
+
+    @property
+    def notes(self) -> list[str]:
+        """The names of the phases that have no room for them, in lines."""
+        words = (
+            f"{number} {band.name}{f' ({band.note})' if band.note else ''}"
+            for number, band in enumerate(self.bands, 1)
+            if not band.fits
+        )
+        return textwrap.wrap(", ".join(words), int((RIGHT - self.left) / NOTE_CHARACTER))
+
+    @property
+    def height(self) -> float:
+        return self.bottom + FOOT + NOTE * len(self.notes)
+
+
+def build_frame(bands: Sequence[Band], rows: Sequence[Row], labels: Sequence[str] = ()) -> Frame:
+    """The frame of at most MAX_ROWS rows; `labels` are others that need the same room beside the rows."""
     shown = list(rows[:MAX_ROWS])
     if len(rows) > MAX_ROWS:
         shown.append(Row(f"and {len(rows) - MAX_ROWS} more rows"))
-    height = compute_height(len(shown))
+    return Frame(shown, bands, find_unused([*labels, *(row.label for row in shown)]))
+
+
+def draw_timeline(title: str, frame: Frame, *overlay: str, **attributes: str | float) -> SafeString:
+    """The picture; `overlay` is drawn over everything, with y from 0 at the top."""
     return picture(
         WIDTH,
-        height,
+        frame.height,
         title,
-        *(_band(number, band, height) for number, band in enumerate(bands)),
-        *(_row(number, row) for number, row in enumerate(shown)),
+        *(_band(number, band, frame.bottom + FOOT) for number, band in enumerate(frame.bands)),
+        *_rows(frame.rows),
         *overlay,
-        left=_unused(shown),
+        *(
+            element("text", note, class_="small", x=frame.left + 4, y=frame.bottom + FOOT + NOTE * line - 4)
+            for line, note in enumerate(frame.notes, 1)
+        ),
+        left=frame.left,
+        **attributes,
     )
 
 
-def compute_height(rows: int) -> float:
-    return HEAD + ROW * max(1, min(rows, MAX_ROWS + 1)) + FOOT
-
-
-def _unused(rows: Sequence[Row]) -> float:
+def find_unused(labels: Sequence[str]) -> float:
     """The width of the labels' column that no row uses, to be saved on narrow screens."""
-    longest = max((len(row.label) for row in rows), default=0)
-    return float(max(0, round(LEFT - 20 - min(longest, LABEL_CHARACTERS) * LABEL_CHARACTER)))
+    longest = max((len(line) for label in labels for line in wrap_label(label)), default=0)
+    return float(max(0, round(LEFT - 20 - longest * LABEL_CHARACTER)))
+
+
+def wrap_label(label: str) -> list[str]:
+    """The lines of a label, all of it."""
+    return textwrap.wrap(label, LABEL_CHARACTERS) or [""]
 
 
 def _band(number: int, band: Band, height: float) -> SafeString:
-    fits = int((band.right - band.left - 10) / CHARACTER)
+    width = band.right - band.left
+    shown = (band.name, band.note) if band.fits else (str(number + 1), "")
+    kind = "phase-odd" if number % 2 else "phase-even"
     return element(
         "g",
         element("title", f"{band.name}: {band.note}" if band.note else band.name),
         element(
             "rect",
-            class_="phase-odd" if number % 2 else "phase-even",
+            class_=f"{kind} to-come" if band.is_to_come else kind,
             x=band.left,
             y=0.0,
-            width=max(MIN_WIDTH, band.right - band.left),
+            width=max(MIN_WIDTH, width),
             height=height,
         ),
         element("line", class_="grid", x1=band.left, x2=band.left, y1=0.0, y2=height),
         *(
-            element("text", shorten(words, fits), class_=kind, x=band.left + 5, y=y)
-            for words, kind, y in ((band.name, "head", 16.0), (band.note, "small", 32.0))
-            if fits >= MIN_CHARACTERS
+            element("text", words, class_=style, x=band.left + 5, y=y)
+            for words, style, y in ((shown[0], "head", 16.0), (shown[1], "small", 32.0))
+            if words and (band.fits or width >= NUMBER_WIDTH)
         ),
     )
 
 
-def _row(number: int, row: Row) -> SafeString:
-    label = element(
-        "text",
-        element("title", row.label),
-        shorten(row.label, LABEL_CHARACTERS),
-        x=LEFT - 10,
-        y=MIDDLE + 4,
-        text_anchor="end",
-    )
-    return element("g", label, *row.shapes, transform=f"translate(0 {HEAD + number * ROW:g})")
+def _rows(rows: Sequence[Row]) -> Iterator[SafeString]:
+    y = HEAD
+    for row in rows:
+        label = draw_label(row.label, MIDDLE + 4)
+        yield element("g", label, *row.shapes, transform=f"translate(0 {y:g})")
+        y += row.height
+
+
+def draw_label(label: str, y: float) -> SafeString:
+    """The label beside its row, in as many lines as it needs."""
+    lines = wrap_label(label)
+    if len(lines) == 1:
+        return element("text", lines[0], x=LEFT - 10, y=y, text_anchor="end")
+    spans = (element("tspan", line, x=LEFT - 10, y=y + LINE * number) for number, line in enumerate(lines))
+    return element("text", *spans, text_anchor="end")
 
 
 # Shapes of a row

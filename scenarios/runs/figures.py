@@ -114,6 +114,10 @@ class Comparisons:
         return any(comparison.usual is not None for comparison in self.items)
 
     @property
+    def unusual(self) -> list[Comparison]:
+        return [comparison for comparison in self.items if comparison.is_unusual]
+
+    @property
     def time_to_detect(self) -> Comparison | None:
         return self._find(FigureKey("time_to_detect"))
 

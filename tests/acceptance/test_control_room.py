@@ -123,6 +123,7 @@ def follow_to_the_report(page: Page) -> None:
     page.evaluate("window.notReloaded = true")
     expect(page.locator("#steps li")).to_have_count(7)
     expect(header.locator(".verdict.passed")).to_be_visible()
+    expect(page).to_have_title(re.compile("^✓ passed: "))
     every_event_is_a_row_in_its_order(page)
     assert page.evaluate("window.notReloaded")
     expect(page.locator("#timeline .fault")).to_have_count(1)
@@ -131,6 +132,8 @@ def follow_to_the_report(page: Page) -> None:
     page.click(".reports a:text-is('HTML')")
     expect(page.locator("h1")).to_have_text("The exchange answers slowly")
     assert page.locator("h1").evaluate("title => getComputedStyle(title).fontSize") == "24px"
+    pages_on_paper = re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))
+    assert len(pages_on_paper) <= 2
 
 
 def every_event_is_a_row_in_its_order(page: Page) -> None:
@@ -145,10 +148,70 @@ def test_a_run_is_stopped_from_its_page_and_its_fault_is_undone(room: ControlRoo
     run = room.run("exchange-latency", hold="100s")
     page.goto(f"{room.base}/admin/scenarios/run/{run}/change/")
     expect(page.locator("#faults")).to_contain_text("active")
+    expect(page.locator("#run-header progress")).to_be_visible()
     page.click("button:text-is('Stop')")
     expect(page.locator("#run-header .verdict.aborted")).to_be_visible()
     expect(page.locator("#faults")).to_contain_text("undone")
     expect(page.locator("#poll[hx-get]")).to_have_count(0)
+
+
+def test_what_is_open_and_focused_stays_so_when_the_page_is_updated(room: ControlRoom, page: Page) -> None:
+    run = room.run("exchange-latency", hold="100s")
+    page.goto(f"{room.base}/admin/scenarios/run/{run}/change/")
+    expect(page.locator("#faults")).to_contain_text("active")
+    undo = page.locator("#faults summary")
+    undo.click()
+    undo.focus()
+    page.evaluate("document.querySelector('#faults').dataset.isOld = 'yes'")
+    token = page.locator("input[name=csrfmiddlewaretoken]").first.input_value()
+    page.request.post(
+        f"{room.base}/admin/scenarios/run/{run}/stop/", form={"csrfmiddlewaretoken": token}, max_redirects=0
+    )
+    expect(page.locator("#faults")).to_contain_text("undone")
+    expect(page.locator("#faults[data-is-old]")).to_have_count(0)
+    expect(page.locator("#faults details[open] summary:focus")).to_have_count(1)
+
+
+def test_a_part_of_the_timeline_is_shown_by_dragging_over_it(
+    room: ControlRoom, page: Page, past: dict[str, str]
+) -> None:
+    page.goto(f"{room.base}/admin/scenarios/run/{past['ended']}/change/")
+    whole, zoomed = page.locator("#whole"), page.locator("#zoomed")
+    expect(whole.locator("#curves svg")).to_be_visible()
+    place = whole.locator("#timeline svg").bounding_box()
+    assert place is not None
+    middle = place["y"] + place["height"] / 2
+    page.mouse.move(place["x"] + place["width"] * 0.6, middle)
+    page.mouse.down()
+    page.mouse.move(place["x"] + place["width"] * 0.8, middle, steps=4)
+    page.mouse.up()
+    expect(zoomed.locator("svg[data-seconds]")).to_have_count(2)
+    expect(whole).to_be_hidden()
+    begin, end = (float(page.input_value(f"form.zoom [name={name}]")) for name in ("from", "to"))
+    seconds = float(whole.locator("#timeline svg").get_attribute("data-seconds") or "0")
+    assert 0 < begin < end < seconds
+    page.click("text=Whole run")
+    expect(whole).to_be_visible()
+
+
+def test_times_are_shown_in_the_zone_of_the_reader_who_may_prefer_utc(
+    browser: Browser, room: ControlRoom, past: dict[str, str]
+) -> None:
+    context = browser.new_context(timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    log_in(page, room.base, NAME, PASSWORD)
+    for address in (f"/admin/scenarios/run/{past['ended']}/change/", "/admin/scenarios/run/"):
+        page.goto(room.base + address)
+        time_of_run = page.locator("time.moment[data-style=full]").first
+        expect(time_of_run).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d GMT\+9$"))
+        expect(time_of_run).to_have_attribute("title", re.compile(" UTC$"))
+    page.select_option("#footer select", "utc")
+    expect(time_of_run).to_have_text(re.compile(" UTC$"))
+    page.reload()
+    expect(time_of_run).to_have_text(re.compile(" UTC$"))
+    page.select_option("#footer select", "relative")
+    expect(time_of_run).to_have_text(re.compile(" ago$"))
+    context.close()
 
 
 def test_an_error_is_shown_within_300_ms_of_the_last_key(room: ControlRoom, page: Page) -> None:

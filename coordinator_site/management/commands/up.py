@@ -30,6 +30,7 @@ from coordinator_site.demo_system import (
     register_services,
     save_demo_suite,
 )
+from coordinator_site.static_files import collect_static_files
 from coordinator_site.supervisor import Child, Supervisor
 from scenarios.command_line.local import LocalCoordinator
 from scenarios.domain.outcomes import RunState
@@ -76,6 +77,7 @@ class Command(BaseCommand):
     def prepare(self, ports: local_system.Ports) -> str:
         """Set up database, catalogue and services; returns the admin's password if it was created now."""
         call_command("migrate", verbosity=0)
+        collect_static_files()
         for file in sorted((settings.BASE_DIR / "scenarios" / "catalogue").glob("*.yaml")):
             # An existing scenario may have been edited, so it is not overwritten.
             if not Scenario.objects.filter(name=file.stem).exists():

@@ -100,13 +100,13 @@ def test_a_run_under_the_global_stop_tells_what_it_waits_for(
     api = f"/api/v1/runs/{run.pk}"
     for address in (page, reverse("admin:scenarios_run_changelist"), api, "/admin/now/"):
         assert "the global stop, pulled by berta (an incident)" in logged_in.get(address).content.decode()
-    assert "waiting for a worker" not in logged_in.get(page).content.decode()
+    assert "no worker has shown itself" not in logged_in.get(page).content.decode()
     live = reverse("admin:scenarios_run_live", args=[run.pk])
     seen = live_mark(logged_in.get(page).content.decode())
     assert logged_in.get(live, {"after": seen}).status_code == 204
     global_stop.release_global_stop()
     changed = logged_in.get(live, {"after": seen})
-    assert "waiting for a worker" in changed.content.decode()
+    assert "waiting: no worker has shown itself" in changed.content.decode()
     assert logged_in.get(api).json()["waiting_for"] == ""
 
 

@@ -43,7 +43,7 @@ def page(client: Client, run: Run) -> str:
 
 
 def find_charts(content: str) -> list[str]:
-    return re.findall(r'<figure class="chart">.*?</figure>', content, re.DOTALL)
+    return re.findall(r'<figure class="chart"[^>]*>.*?</figure>', content, re.DOTALL)
 
 
 def test_page_and_report_draw_response_times_with_faults_and_misses(admin_client: Client) -> None:
@@ -101,6 +101,6 @@ def test_pages_of_long_runs_ask_no_more_and_draw_no_more_points(admin_client: Cl
         store(run, *(look(run, number * 60.0 + second) for second in range(60)), number=number)
     with CaptureQueriesContext(connection) as of_long_run:
         (chart,) = find_charts(admin_client.get(address).content.decode())
-    assert len(of_long_run) == len(queries)
+    assert len(of_long_run) <= len(queries)
     assert chart.count("L") < 700
     assert "1982 of 1982 looks held" in chart

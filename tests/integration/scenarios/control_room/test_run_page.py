@@ -6,14 +6,19 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from scenarios.control_room import run_page
 from scenarios.domain.outcomes import Rollback
-from scenarios.models import Run
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.models import Heartbeat, Run
+from scenarios.runs import commands as run_commands
+from scenarios.runs import global_stop
 from scenarios.runs.history import read_history
 from tests.integration.scenarios.stopwatch import quickest
-from tests.integration.scenarios.story_rows import NOTICED, SLOWED, Telling
+from tests.integration.scenarios.story_rows import DOCUMENT, NOTICED, SLOWED, Telling
 
 pytestmark = pytest.mark.django_db
 
@@ -199,3 +204,98 @@ def test_what_happens_while_a_page_is_built_is_left_to_the_next_poll(telling: Te
     assert later is not None
     assert [step.name for step in later["new_steps"]] == ["orders are still accepted"]
     assert len(later["events"]) == 1
+
+
+def test_the_title_tells_the_verdict_to_a_tab_in_the_background(
+    admin_client: Client, telling: Telling
+) -> None:
+    telling.begin()
+    content = page(admin_client, telling.run)
+    assert f"<title>▶ running: {telling.run} | Test Coordinator</title>" in content
+    telling.finish()
+    answer = admin_client.get(next_poll(content)).content.decode()
+    assert f"<title>✓ passed: {telling.run} | Test Coordinator</title>" in answer
+
+
+def test_the_header_tells_the_present_phase_what_is_injected_and_what_comes_next(
+    admin_client: Client, telling: Telling
+) -> None:
+    telling.begin()
+    content = " ".join(page(admin_client, telling.run).split())
+    assert "in phase “chaos”" in content
+    assert re.search(r"</time> of [^<]+</span>, then recovery", content)
+    assert '<progress data-since="' in content
+    assert re.search(rf"<strong>Injected now:</strong> {SLOWED} on exchange, for <time", content)
+    assert 'class="fault active grows"' in content
+    telling.finish()
+    assert "Injected now" not in page(admin_client, telling.run)
+
+
+def test_each_fault_says_what_undoes_it(admin_client: Client, telling: Telling) -> None:
+    telling.begin()
+    content = page(admin_client, telling.run)
+    undo = re.search(r"Undone by http</summary><pre>(.*?)</pre>", content, re.DOTALL)
+    assert undo is not None
+    assert "path: /chaos/latency" in undo[1]
+
+
+def test_an_outstanding_fault_is_retried_and_acknowledged_from_the_page_of_its_run(
+    admin_client: Client, telling: Telling
+) -> None:
+    telling.begin()
+    assert "Try again" not in page(admin_client, telling.run)
+    run = telling.finish(Rollback.DIRTY)
+    fault = run.faults.get()
+    retry, acknowledge = (
+        reverse(f"admin:scenarios_fault_{name}", args=[fault.pk]) for name in ("retry", "acknowledge")
+    )
+    content = page(admin_client, run)
+    for place in (retry, acknowledge):
+        assert f'action="{place}"' in content
+    back = {"back_to_run": "yes"}
+    assert admin_client.post(retry, back)["Location"] == address("change", run)
+    done = admin_client.post(acknowledge, {**back, "reason": "restarted by hand"})
+    assert done["Location"] == address("change", run)
+    fault.refresh_from_db()
+    assert (fault.state, fault.acknowledged_by) == ("acknowledged", "admin")
+    assert "Try again" not in page(admin_client, run)
+
+
+def test_a_viewer_is_not_offered_what_only_others_may_do(client: Client, telling: Telling) -> None:
+    telling.begin()
+    run = telling.finish(Rollback.DIRTY)
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_run"))
+    client.force_login(viewer)
+    content = page(client, run)
+    assert "still injected" in content
+    assert "Try again" not in content
+    assert "Acknowledge…" not in content
+
+
+def test_a_part_of_the_run_is_drawn_and_nonsense_is_not(admin_client: Client, telling: Telling) -> None:
+    telling.begin()
+    run = telling.finish()
+    part = admin_client.get(address("zoom", run), {"from": "0", "to": "0.5"}).content.decode()
+    assert "From 0s to 500ms" in part
+    assert 'data-seconds="0.500"' in part
+    for words in ({}, {"from": "0"}, {"from": "-1", "to": "2"}, {"from": "nan", "to": "1e999"}):
+        answer = admin_client.get(address("zoom", run), words)
+        assert (answer.status_code, answer.content.strip()) == (200, b"")
+
+
+def test_why_a_run_waits_is_the_present_reason(admin_client: Client) -> None:
+    stored = stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
+    first, second = (
+        run_commands.start_run(DOCUMENT, {}, origin="cli", scenario=stored) for _number in range(2)
+    )
+    assert "waiting: no worker has shown itself" in page(admin_client, second)
+    Heartbeat.objects.create(name="worker", seen_at=timezone.now())
+    assert "waiting: a worker will take it" in page(admin_client, first)
+    content = page(admin_client, second)
+    assert "waiting: 1 run before it in line" in content
+    assert admin_client.get(next_poll(content)).status_code == 204
+    global_stop.pull_global_stop(by="berta", reason="an incident")
+    for said in (page(admin_client, second), admin_client.get(next_poll(content)).content.decode()):
+        assert re.search("waiting: [^<]*berta[^<]*an incident", said)
+        assert "before it in line" not in said

@@ -10,7 +10,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from scenarios.drivers.documents import read_document
 from scenarios.language.document import build_plan
@@ -40,7 +40,7 @@ CALLS = [
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_kept(monkeypatch: pytest.MonkeyPatch, settings: SettingsWrapper) -> None:
+def nothing_is_kept(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     monkeypatch.setenv("SCENARIO_SECRET_FAULT_PROXY_TOKEN", TOKEN)
     settings.PROMETHEUS_URL = ""
     # Longer than any machine needs: what was not answered in time is not asked again for a minute.
@@ -98,7 +98,7 @@ def test_what_a_fault_proxy_leads_to_is_suggested_until_a_scenario_or_suite_brea
 
 @pytest.mark.prometheus
 def test_what_prometheus_has_calls_to_is_suggested_with_a_scenario_and_a_suite(
-    admin_client: Client, settings: SettingsWrapper, tmp_path: Path
+    admin_client: Client, settings: Settings, tmp_path: Path
 ) -> None:
     rules = [{"record": metric, "expr": "vector(1)", "labels": labels} for metric, labels in CALLS]
     group = {"name": "calls", "interval": "1s", "rules": rules}
@@ -132,7 +132,7 @@ def test_what_prometheus_has_calls_to_is_suggested_with_a_scenario_and_a_suite(
 
 
 def test_servers_that_do_not_answer_keep_nobody_waiting_and_are_asked_once(
-    admin_client: Client, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch
+    admin_client: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(suggestions, "SECONDS", 0.5)
     shop = register("shop", proxy="http://127.0.0.1:1")
@@ -159,7 +159,7 @@ def test_an_address_cannot_put_other_words_into_a_copy(admin_client: Client) -> 
     stored = save_scenario(read_document(SLOW))
     address = reverse("admin:scenarios_scenario_add")
     answers = [
-        admin_client.get(address, {"copy_of": stored.pk, **words})
+        admin_client.get(address, {"copy_of": str(stored.pk), **words})
         for words in ({"name": "a: {b"}, {"name": "fine", "dependency": "x, default: y"})
     ]
     first, second = (str(answer.context["adminform"].form.initial["document"]) for answer in answers)
