@@ -4,8 +4,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from coordinator_site.environment import kept_secret_key
 from coordinator_site.local_system import Ports
+from coordinator_site.setting_paths import kept_secret_key
 from scenarios.domain.errors import StepImpossible
 from scenarios.drivers.platform import ConfiguredSecrets
 from scenarios.library import services as registered_services

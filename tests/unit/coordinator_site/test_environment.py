@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from coordinator_site import environment
+from coordinator_site import environment, setting_addresses, setting_limits, setting_paths
 
 
 @pytest.mark.parametrize(
@@ -40,18 +40,18 @@ def test_an_unknown_choice_is_refused_with_the_known_ones() -> None:
 
 def test_an_invalid_network_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match=r"'10\.0\.0\.1/8'"):
-        environment.networks("METRICS_ALLOWED_NETWORKS", ["127.0.0.0/8", "10.0.0.1/8"])
+        setting_addresses.networks("METRICS_ALLOWED_NETWORKS", ["127.0.0.0/8", "10.0.0.1/8"])
 
 
 def test_a_directory_below_a_file_is_refused_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ImproperlyConfigured, match="name a directory"):
-        environment.writable_directory("DATA_DIR", tmp_path / "file" / "data")
+        setting_paths.writable_directory("DATA_DIR", tmp_path / "file" / "data")
 
 
 def test_the_secret_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
-    first = environment.kept_secret_key(tmp_path / "secret-key")
-    assert environment.kept_secret_key(tmp_path / "secret-key") == first
+    first = setting_paths.kept_secret_key(tmp_path / "secret-key")
+    assert setting_paths.kept_secret_key(tmp_path / "secret-key") == first
     assert (tmp_path / "secret-key").stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["secret-key"]
 
@@ -59,12 +59,12 @@ def test_the_secret_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> N
 @pytest.mark.parametrize("value", ["tc netem", "./tc", "bin/tc", "/usr//bin/tc", "/usr/../bin/tc", "", "-x"])
 def test_an_allowed_command_is_a_name_or_an_absolute_path(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="names or absolute paths of commands"):
-        environment.commands("ALLOWED_COMMANDS", ["systemctl", "/usr/sbin/tc", value])
+        setting_limits.commands("ALLOWED_COMMANDS", ["systemctl", "/usr/sbin/tc", value])
 
 
 def test_the_variables_of_an_allowed_command_stand_behind_it() -> None:
     values = ["systemctl", "kubectl:HTTPS_PROXY:NO_PROXY", "/usr/sbin/tc:TC_LIB", "kubectl:LANGUAGE"]
-    assert environment.commands("ALLOWED_COMMANDS", values) == {
+    assert setting_limits.commands("ALLOWED_COMMANDS", values) == {
         "systemctl": frozenset(),
         "kubectl": {"HTTPS_PROXY", "NO_PROXY", "LANGUAGE"},
         "/usr/sbin/tc": {"TC_LIB"},
@@ -76,7 +76,7 @@ def test_the_variables_of_an_allowed_command_stand_behind_it() -> None:
 )
 def test_what_stands_behind_an_allowed_command_is_the_name_of_a_variable(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="the name of an environment variable"):
-        environment.commands("ALLOWED_COMMANDS", [value])
+        setting_limits.commands("ALLOWED_COMMANDS", [value])
 
 
 @pytest.mark.parametrize(
@@ -84,25 +84,25 @@ def test_what_stands_behind_an_allowed_command_is_the_name_of_a_variable(value: 
 )
 def test_a_variable_that_loads_code_is_allowed_for_no_command(variable: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=f"'{variable}' lets a step run its own code"):
-        environment.commands("ALLOWED_COMMANDS", [f"kubectl:{variable}"])
+        setting_limits.commands("ALLOWED_COMMANDS", [f"kubectl:{variable}"])
 
 
 @pytest.mark.parametrize("value", ["run", "/", "", "/run/", "/run/../etc"])
 def test_an_allowed_folder_is_an_absolute_path_below_the_root(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="absolute paths of directories"):
-        environment.absolute_directories("ALLOWED_PIDFILE_DIRS", ["/run/exchange", value])
+        setting_paths.absolute_directories("ALLOWED_PIDFILE_DIRS", ["/run/exchange", value])
 
 
 @pytest.mark.parametrize("value", ["", "a-b", "a..b", ".a", "a.*"])
 def test_an_allowed_module_is_a_dotted_name(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="dotted names of modules"):
-        environment.module_prefixes("ALLOWED_CHAOSTOOLKIT_MODULES", ["chaosaws.ec2", value])
+        setting_limits.module_prefixes("ALLOWED_CHAOSTOOLKIT_MODULES", ["chaosaws.ec2", value])
 
 
 @pytest.mark.parametrize("value", ["", "9A_", "A-", "A B"])
 def test_an_empty_or_impossible_prefix_of_secrets_is_refused(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="not the beginning of a variable's name"):
-        environment.variable_prefix("SCENARIO_SECRET_PREFIX", value)
+        setting_limits.variable_prefix("SCENARIO_SECRET_PREFIX", value)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_an_empty_or_impossible_prefix_of_secrets_is_refused(value: str) -> None
 )
 def test_an_address_of_prometheus_is_a_web_address(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="not a web address"):
-        environment.web_address("PROMETHEUS_URL", value)
-    assert environment.web_address("PROMETHEUS_URL", "") == ""
+        setting_addresses.web_address("PROMETHEUS_URL", value)
+    assert setting_addresses.web_address("PROMETHEUS_URL", "") == ""
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,9 @@ def test_an_address_of_prometheus_is_a_web_address(value: str) -> None:
 )
 def test_a_host_that_webhooks_may_be_sent_to_is_a_name_and_never_all_of_them(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="host names without a port"):
-        environment.host_names("WEBHOOK_ALLOWED_HOSTS", ["hooks.example.com", ".example.com", "[::1]", value])
+        setting_addresses.host_names(
+            "WEBHOOK_ALLOWED_HOSTS", ["hooks.example.com", ".example.com", "[::1]", value]
+        )
 
 
 def test_groups_there_are_mapped_to_groups_here_and_may_hold_an_equals_sign() -> None:

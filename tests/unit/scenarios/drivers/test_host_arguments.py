@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from coordinator_site.environment import HOST_FAULT_KINDS
+from coordinator_site.setting_limits import HOST_FAULT_KINDS
 from injector.host.kinds import KINDS
 from injector.host.store import KIND_NAMES
 from scenarios.domain.errors import StepImpossible
