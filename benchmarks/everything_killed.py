@@ -1,4 +1,4 @@
-"""Faults that end by themselves: all that injected them is killed at once, and nothing is started again.
+"""Faults that end by themselves: everything that injected them is killed at once, and nothing restarts.
 
     python benchmarks/everything_killed.py [--coordinators 4] [--rounds 25] [--guardians 2] [--starts 20]
 

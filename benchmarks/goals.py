@@ -23,7 +23,7 @@ class Goals:
         self._print(what, measured, f"≥ {goal:g} {unit}", is_reached=measured >= goal, unit=unit)
 
     def tell(self, what: str, measured: float, unit: str = "") -> None:
-        """A figure without a goal, beside which others are read."""
+        """Print a figure without a goal, for comparison with others."""
         self.rows.append((what, f"{_figure(measured).strip()} {unit}".strip(), "", ""))
         print(f"{what:<72}{_figure(measured)} {unit:<3}{'':>12}{os.getloadavg()[0]:>6.1f}", flush=True)
 

@@ -1,4 +1,5 @@
-"""Many runs due at once: `python benchmarks/many_at_once.py [--schedules N] [--runs N] [--postgresql]`.
+"""Many runs that are due at once: `python benchmarks/many_at_once.py [--schedules N] [--runs N]
+[--postgresql]`.
 
 First schedules that are all due in the same minute, while a worker is killed that had injected a fault. Then
 runs that want few services, with MAX_CONCURRENT_RUNS=3 and three workers: who begins before whom. On the

@@ -85,7 +85,7 @@ def knows(directory: Path, measured_by: str) -> bool:
 
 
 def compare(before: Path, after: Path, measured_by: str, rounds: int) -> float:
-    """How many times as long the second one takes."""
+    """The time of the second checkout as a multiple of that of the first."""
     checkouts = [Checkout(directory, measured_by) for directory in (before, after)]
     found: list[list[float]] = [[], []]
     for number in range(rounds + 1):

@@ -26,7 +26,7 @@ class Prices:
         try:
             self._newest = await self._ask()
             self._is_stale = False
-        # The last three: an answer that is damaged, or not what was expected.
+        # The last three are for answers that are damaged or unexpected.
         except (ClientError, TimeoutError, ValueError, KeyError, TypeError):
             self._is_stale = True
         if self._newest is None:

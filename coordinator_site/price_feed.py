@@ -32,14 +32,14 @@ class PriceFeed(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_arguments: Any) -> None:
-        """Requests of probes are not worth a line."""
+        """Log nothing for requests of probes."""
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_arguments: Any) -> None:
-        """Broken connections are what the demo is for."""
+        """Ignore broken connections, which the demo is about."""
 
 
 if __name__ == "__main__":

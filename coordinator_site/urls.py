@@ -9,7 +9,7 @@ from coordinator_site import login_views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
-    # Asked for where no page could name it: by a JSON answer, by an old browser.
+    # Requested without a page that names it: after a JSON answer, or by an old browser.
     path("favicon.ico", RedirectView.as_view(url=static("scenarios/favicon.svg")), name="favicon"),
     path("admin/", admin.site.urls),
     path("oidc/login/", login_views.start, name="oidc_login"),

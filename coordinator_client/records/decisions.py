@@ -42,7 +42,7 @@ class Delivery(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook(Record):
-    """`secret` is there only where it has just been made; `last_deliveries` is empty in lists."""
+    """`secret` is set only if it has just been made; `last_deliveries` is empty in lists."""
 
     id: int
     name: str

@@ -1,4 +1,4 @@
-"""What all records have in common."""
+"""The base class of all records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -35,7 +35,7 @@ class MatrixCell(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteMatrix(Record):
-    """`words` says in which state the suite is; `badge` is the path of its badge."""
+    """`words` describes the state of the suite; `badge` is the path of its badge."""
 
     suite: str
     title: str

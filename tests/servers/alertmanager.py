@@ -13,7 +13,7 @@ PROGRAM = "prometheus-alertmanager"
 
 @contextmanager
 def alertmanager(folder: Path) -> Iterator[str]:
-    """Its address, while it runs."""
+    """Run an Alertmanager, and yield its address."""
     config = folder / "alertmanager.yml"
     config.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
     port = free_port()

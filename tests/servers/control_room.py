@@ -62,8 +62,8 @@ PAGES = {
 }
 
 
-# Of it a webhook is told, to which nobody listens. In one transaction: the worker must not claim the run
-# before its story is told.
+# A webhook that nobody listens to gets messages about it. In one transaction, so that the worker does not
+# claim the run before its events are written.
 A_FAULT_IS_LEFT = """
 from django.db import transaction
 from scenarios.domain.outcomes import Rollback
@@ -166,7 +166,7 @@ class ControlRoom:
         return self.installed.manage("scenario", "run", scenario, *given, "--detach").strip()
 
     def wait_until_running(self, run: str) -> None:
-        """It may wait for another that still lets go of the exchange."""
+        """Wait for it; another run may still release the exchange."""
         query = "select 1 from scenarios_run where id = ? and state = 'running'"
         wait_for(lambda: self.installed.rows(query, UUID(run).hex), what=f"{run} is running")
 

@@ -1,4 +1,4 @@
-"""The coordinator's processes, started like a person or a service file starts them."""
+"""The coordinator's processes, started as a person or a service file would start them."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ LOCAL_PORTS = (
 
 
 class Coordinator:
-    """One installation on a data folder of its own, with an environment that holds nothing else."""
+    """One installation with its own data folder and an environment with nothing else."""
 
     def __init__(self, data: Path, **environment: str) -> None:
         self.data = data
@@ -52,7 +52,7 @@ class Coordinator:
         return list(self._processes.values())
 
     def manage(self, *arguments: str) -> str:
-        """What the command printed; it must end with 0."""
+        """Run the command, which must exit with 0, and return what it printed."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=PROJECT,
@@ -110,7 +110,7 @@ class Coordinator:
         return self.start(name, "manage.py", *quick_worker(self.environment["TASK_BACKEND"]), **environment)
 
     def start_demo_service(self, name: str, port: int, *options: str) -> subprocess.Popen[bytes]:
-        """With metrics of its own, by its own name."""
+        """Start a demo service with its own metrics and name."""
         own = {"SERVICE_NAME": name, "PROMETHEUS_MULTIPROC_DIR": str(self.data / f"metrics-{name}")}
         return self.start(name, "manage.py", "demo_service", name, "--port", str(port), *options, **own)
 
@@ -123,7 +123,7 @@ class Coordinator:
         return process
 
     def rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
-        """What the query finds in the installation's database: quicker than a new process of Django's.
+        """What the query finds in the installation's database, without a new Django process.
 
         Its placeholders are question marks. A change is committed, and returns no rows.
         """
@@ -167,7 +167,7 @@ def coordinator(data: Path, **environment: str) -> Iterator[Coordinator]:
 
 @contextmanager
 def command(data: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A command whose output can be read while it runs; told to end if it still does."""
+    """A command whose output can be read while it runs; it is ended after the block."""
     with subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
         cwd=PROJECT,
@@ -185,7 +185,7 @@ def command(data: Path, *arguments: str, **environment: str) -> Iterator[subproc
 
 
 def read_until(output: IO[str] | None, words: str) -> str:
-    """What was printed up to the line with these words."""
+    """Read up to the line with these words, and return the text."""
     assert output is not None
     read = ""
     for line in output:

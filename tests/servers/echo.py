@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running_echo() -> Iterator[str]:
-    """Its address."""
+    """Run it, and yield its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()

@@ -59,13 +59,13 @@ class LastingTarget:
         wait_for(lambda: is_listening(self._port), what="the target listens")
 
     def vanish(self) -> None:
-        """Nothing listens any more: connections are refused."""
+        """Stop listening, so that connections are refused."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
 
     def fall_silent(self) -> None:
-        """The kernel accepts connections, and nobody ever answers."""
+        """Stop answering: the kernel still accepts connections."""
         self._tell(signal.SIGSTOP)
 
     def wake(self) -> None:

@@ -21,7 +21,7 @@ from tests.servers.loopback import wait_for
 NETWORK = "198.18.77"
 HERE = f"{NETWORK}.1"
 CLONE_NEWNET = 0x40000000
-# Seconds in which a connection that nothing holds up is made, here; a longer wait only for one that must be.
+# Seconds in which an undisturbed connection is made here; tests wait longer only for one that must be made.
 SOON = 0.3
 
 
@@ -41,7 +41,7 @@ class Machine:
         ip("-n", self.name, "link", "set", "eth0", "down")
 
     def lose_packets(self) -> None:
-        """Whatever it sends is lost on the way, and nothing tells it so."""
+        """Lose everything that it sends, without an error."""
         ip("link", "set", self.cable, "nomaster")
 
     def deliver_packets(self) -> None:
@@ -52,7 +52,7 @@ class Machine:
 
 
 def can_be_had() -> bool:
-    """Root alone may make them, and not in every container."""
+    """Whether they can be made: only by root, and not in every container."""
     if shutil.which("ip") is None or os.geteuid() != 0:
         return False
     probe = f"probe-{os.getpid()}"
@@ -71,7 +71,7 @@ def can_filter() -> bool:
 
 
 def find_free_network() -> str:
-    """One of these networks that no other process of this machine uses now."""
+    """Find one of these networks that no other process of this machine uses now."""
     listed = subprocess.run(["ip", "-o", "-4", "address"], capture_output=True, text=True, check=True).stdout
     free = [f"198.19.{number}" for number in range(256) if f" 198.19.{number}." not in listed]
     return random.choice(free)  # noqa: S311 - no secret
@@ -83,7 +83,7 @@ def ip(*words: str) -> None:
 
 @contextmanager
 def machines(*names: str, network: str = NETWORK) -> Iterator[list[Machine]]:
-    """So many machines on one network, on which this one is the first: HERE, on the usual network."""
+    """This many machines on one network; the first is this one: HERE, on the usual network."""
     bridge = f"br{os.getpid()}"
     with ExitStack() as stack:
         ip("link", "add", bridge, "type", "bridge")
@@ -118,7 +118,7 @@ class Loopback:
         self.inside = ("nsenter", f"--net=/run/netns/{name}")
 
     def open_socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
-        """A socket stays in the network in which it was made; a thread of its own makes it there."""
+        """Open a socket there, in a separate thread, because a socket stays in the network of its thread."""
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(self._open_socket, family, kind).result()
 
@@ -136,7 +136,7 @@ class Loopback:
         return server
 
     def connect(self, server: socket.socket, seconds: float = SOON) -> str:
-        """What becomes of a connection: 'connected', 'refused' or 'timeout'."""
+        """Try to connect; returns 'connected', 'refused' or 'timeout'."""
         with self.open_socket(server.family) as client:
             client.settimeout(seconds)
             try:

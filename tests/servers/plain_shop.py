@@ -41,7 +41,7 @@ class Backend:
             return (await response.json())["prices"]
 
     async def close(self) -> None:
-        """A session is closed after its question."""
+        """Nothing: a session is closed after its request."""
 
 
 class OldBackend:

@@ -94,7 +94,7 @@ class PostgreSQL:
         ]
 
     def new_database(self, encoding: str = "UTF8") -> str:
-        """The address of an empty database."""
+        """Create an empty database, and return its address."""
         name = f"coordinator_{next(self._numbers)}"
         options = ["--host=127.0.0.1", f"--port={self.port}", "--username=coordinator"]
         options += ["--template=template0", f"--encoding={encoding}", "--locale=C"]
@@ -106,14 +106,14 @@ class PostgreSQL:
         return (self._folder / "log").read_text(errors="replace").count("FATAL:")
 
     def stop(self) -> None:
-        """At once, as by `pg_ctl stop -m fast`: its clients lose their connections."""
+        """Stop it like `pg_ctl stop -m fast`, so that its clients lose their connections."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(300)
             self._process = None
 
     def kill(self) -> None:
-        """Every process of it at once, by SIGKILL."""
+        """Kill all of its processes at once, with SIGKILL."""
         if self._process is not None:
             pid = self._process.pid
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

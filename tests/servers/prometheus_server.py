@@ -21,7 +21,7 @@ def is_ready(address: str) -> bool:
 
 @contextmanager
 def prometheus(config: Path, data: Path, *more_options: str) -> Iterator[str]:
-    """Its address, while it scrapes what the configuration says."""
+    """Run a Prometheus with this configuration, and yield its address."""
     port = free_port()
     options = [
         f"--config.file={config}",
@@ -51,8 +51,8 @@ def scraping(config: Path, port: int) -> Path:
 
 @contextmanager
 def measuring(folder: Path, port: int) -> Iterator[dict[str, str]]:
-    """What the coordinator's environment says of a Prometheus that scrapes the exchange; nothing where
-    Prometheus is not installed.
+    """The coordinator's environment for a Prometheus that scrapes the exchange; empty if Prometheus is not
+    installed.
     """
     if shutil.which("prometheus") is None:
         yield {}

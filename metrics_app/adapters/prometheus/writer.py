@@ -40,8 +40,8 @@ NONE: Mapping[Series, str] = MappingProxyType({})
 class Template:
     """The text of a family with a gap for each value.
 
-    prometheus_client writes one sample of each shape, which is all but the labels' values: so names,
-    order and punctuation are its own, in each of its formats.
+    prometheus_client writes one sample of each shape, which is everything but the labels' values, so that
+    names, order and punctuation are its own, in each of its formats.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Template:
             return
         write(self._head.encode())
         places = {self._places[series]: text for series, text in exemplars.items() if series in self._places}
-        # In parts, so that nothing but the bytes of the whole text is ever in memory at once.
+        # In parts, so that only the bytes of the whole text are in memory at once.
         for begin in range(0, len(values), LINES_AT_ONCE):
             part = values[begin : begin + LINES_AT_ONCE]
             known = texts if self.family.type in SUMS else None
@@ -106,7 +106,7 @@ class Template:
 
 
 class _Pattern:
-    """One line of the text, its labels' values being gaps."""
+    """One line of the text, with gaps for its labels' values."""
 
     def __init__(self, line: str) -> None:
         parts = GAP.split(line.rpartition(" ")[0].replace("%", "%%"))
@@ -115,7 +115,7 @@ class _Pattern:
         self._order = None if order == list(range(len(order))) else order
 
     def start(self, series: Series, escaped: "Escaped") -> str:
-        """What stands before the value of this series."""
+        """The text before the value of this series."""
         labels = series[1] if self._order is None else [series[1][number] for number in self._order]
         return self._format % tuple(map(escaped.__getitem__, map(LABEL_VALUE, labels)))
 
@@ -149,7 +149,7 @@ class Texts(dict[float, str]):
 
 
 class Escaped(dict[str, str]):
-    """The text of each label value: most of them stand in many series."""
+    """The escaped text of each label value, because most occur in many series."""
 
     def __missing__(self, value: str) -> str:
         text = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
@@ -179,7 +179,8 @@ class Writer:
     def text(self, snapshots: Iterable[Snapshot], encode: Encode, content_type: str) -> bytes:
         known = self._templates.get(content_type, {})
         now: dict[str, Template] = {}
-        # As large as the last one at once: what grows step by step takes more memory, and moves.
+        # As large as the last one from the start: a buffer that grows in steps takes more memory and is
+        # copied.
         text = BytesIO(bytes(self._last_size))
         openmetrics = content_type.startswith(OPENMETRICS)
         exemplars = self._exemplars() if openmetrics else {}  # the other format has none
@@ -210,7 +211,7 @@ class Writer:
         return encode(Families(labelled)).decode().removesuffix(END_OF_OPENMETRICS)
 
     def _keep(self, content_type: str, templates: dict[str, Template]) -> None:
-        # The format is the client's choice: a client that asks for ever new ones makes nothing grow.
+        # The client chooses the format, and must not make this grow by asking for ever new ones.
         if content_type not in self._templates and len(self._templates) == MAX_FORMATS:
             self._templates = {}
         self._templates[content_type] = templates
