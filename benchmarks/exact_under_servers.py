@@ -4,8 +4,8 @@
         [ONLY …]
 
 While requests are sent, workers are killed with signal 9, and all are replaced by HUP where the server does
-that. Hypercorn ends with the first worker that is killed: it is started again, as systemd would. What was
-in flight at a kill may be counted or not; everything else must be counted once. Tasks of Celery are
+that. A server that ends with a worker that is killed, as hypercorn does, is started again, as systemd would.
+What was in flight at a kill may be counted or not; everything else must be counted once. Tasks of Celery are
 compared with the lines that they write, while processes of its pool are killed; so are those of django-tasks,
 whose `manage.py db_worker` processes are killed and replaced, and the work of short management commands.
 
@@ -22,9 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from benchmarks.goals import Goals
@@ -33,7 +34,7 @@ from benchmarks.servers.clients import Load
 from benchmarks.servers.commands import JOBS, SERVERS, SITE, Server, is_installed
 from benchmarks.servers.falls import watched
 from benchmarks.servers.manage import carry_out
-from benchmarks.servers.processes import counted, kill_a_worker, start, started, staying_in
+from benchmarks.servers.processes import Served, counted, kill_a_worker, start, started, staying_in
 from tests.servers.loopback import free_port, wait_for
 from tests.servers.redis_server import redis_server
 
@@ -72,18 +73,18 @@ def check_server(goals: Goals, server: Server, python: str, requests: int) -> No
             staying_in(folder) as adapter,
             watched(adapter.get_http_handler()) as falls,
         ):
-            process = start(stack, command, folder, port)
+            served = Served(lambda: start(stack, command, folder, port))
             load = Load(port, requests)
             load.start()
             for number in range(KILLS):
-                load.wait_for(requests * (number + 1) // (KILLS + 2))
-                wait_for(lambda: kill_a_worker(folder, process.pid), what=f"{server.name} has a worker")  # noqa: B023 - called at once
-                if server.ends_with_a_worker:
-                    process.wait(120)
-                    process = start(stack, command, folder, port)
+                due = requests * (number + 1) // (KILLS + 2)
+                served.wait_until(lambda due=due: load.done >= due, f"{due} requests")  # type: ignore[misc]
+                served.wait_until(lambda: kill_a_worker(folder, served.process.pid), "a worker")
             if server.reloads:
-                load.wait_for(requests * (KILLS + 1) // (KILLS + 2))
-                process.send_signal(signal.SIGHUP)
+                due = requests * (KILLS + 1) // (KILLS + 2)
+                served.wait_until(lambda: load.done >= due, f"{due} requests")
+                served.process.send_signal(signal.SIGHUP)
+            served.wait_until(lambda: load.done >= requests, "all requests")
             load.end()
             found = counted(folder, "http_requests_total", route="home", code="200")
     # Each of the clients may have had a request in a killed worker, or in its queue.
@@ -174,22 +175,24 @@ def main() -> int:
     parser.add_argument("only", nargs="*", help="what the names of servers begin with")
     chosen = parser.parse_args()
     goals, left_out = Goals(), []
-    for server in SERVERS:
-        if chosen.only and not server.name.lower().startswith(tuple(map(str.lower, chosen.only))):
+    checks: list[tuple[str, Sequence[str], Callable[[], None]]] = [
+        ("Celery", (), lambda: check_celery(goals, chosen.python, chosen.tasks)),
+        ("manage.py", (), lambda: check_manage(goals, chosen.python, chosen.tasks)),
+        *(
+            (server.name, server.needs, partial(check_server, goals, server, chosen.python, chosen.requests))
+            for server in SERVERS
+        ),
+    ]
+    for name, needs, check in checks:
+        if chosen.only and not name.lower().startswith(tuple(map(str.lower, chosen.only))):
             continue
-        if is_installed(chosen.python, server.needs):
-            check_server(goals, server, chosen.python, chosen.requests)
+        if is_installed(chosen.python, needs):
+            check()
         else:
-            left_out.append(
-                f"{server.name} is left out, because {' or '.join(server.needs)} is not installed."
-            )
+            left_out.append(f"{name} is left out, because {' or '.join(needs)} is not installed.")
             print(left_out[-1], flush=True)
-    if not chosen.only or "celery" in map(str.lower, chosen.only):
-        check_celery(goals, chosen.python, chosen.tasks)
-    if not chosen.only or "manage" in map(str.lower, chosen.only):
-        check_manage(goals, chosen.python, chosen.tasks)
-    if chosen.output:
-        chosen.output.write_text(results(goals, left_out, chosen.python))
+        if chosen.output:  # at once, so that nothing is lost of what was measured
+            chosen.output.write_text(results(goals, left_out, chosen.python))
     return goals.status
 
 

@@ -54,8 +54,6 @@ class Server(NamedTuple):
     command: tuple[str, ...]
     """Arguments of `python -m`; the port is put in for PORT."""
     reloads: bool = False
-    ends_with_a_worker: bool = False
-    """Whether it ends when one of its workers is killed."""
 
 
 SERVERS = (
@@ -97,7 +95,6 @@ SERVERS = (
             *("--log-level=critical", "counted_site:asgi"),
         ),
         reloads=True,
-        ends_with_a_worker=True,
     ),
     Server(
         "uWSGI",

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -40,6 +40,22 @@ def start(stack: ExitStack, command: Sequence[str], folder: Path, port: int) -> 
     process = stack.enter_context(started(command, folder))
     wait_for(lambda: is_listening(port), what=f"{command[2]} listens")
     return process
+
+
+class Served:
+    """A server that is started again, as systemd would, when it ends with a worker that was killed."""
+
+    def __init__(self, begin: Callable[[], "subprocess.Popen[bytes]"]) -> None:
+        self._begin = begin
+        self.process = begin()
+
+    def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        def is_so() -> bool:
+            if self.process.poll() is not None:
+                self.process = self._begin()
+            return bool(condition())
+
+        wait_for(is_so, what=what, seconds=600)
 
 
 @contextmanager
