@@ -8,6 +8,11 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from coordinator_site import __version__, databases, logs
+from coordinator_site.container_settings import (
+    container_engines,
+    container_name_patterns,
+    container_patterns,
+)
 from coordinator_site.environment import (
     MAX_PORT,
     Environment,
@@ -301,6 +306,7 @@ SCENARIO_DRIVERS = [
     "scenarios.drivers.alert.Alert",
     "scenarios.drivers.chaostoolkit.ChaosToolkit",
     "scenarios.drivers.command.Command",
+    "scenarios.drivers.container.Container",
     "scenarios.drivers.host.Host",
     "scenarios.drivers.grpc.Grpc",
     "scenarios.drivers.http.Http",
@@ -359,6 +365,12 @@ KUBERNETES_PROTECTED_NAMESPACES = env.read_list(
 )
 # The kinds of objects that 'patch' may change, such as 'apps/v1/Deployment'.
 KUBERNETES_PATCHED_KINDS = env.read_list(object_kinds, "KUBERNETES_PATCHED_KINDS", [])
+# Faults of containers: the engines by name; a folder of each in CONTAINER_TLS_DIR has the files for TLS.
+CONTAINER_ENGINES = env.read_list(container_engines, "CONTAINER_ENGINES", [])
+CONTAINER_TLS_DIR = env.read(directory_or_none, "CONTAINER_TLS_DIR", "")
+# Patterns of containers that may be broken, by name or as LABEL=VALUE; and of names that need an approval.
+ALLOWED_CONTAINERS = env.read_list(container_patterns, "ALLOWED_CONTAINERS", [])
+PROTECTED_CONTAINERS = env.read_list(container_name_patterns, "PROTECTED_CONTAINERS", [])
 # The control APIs of fault proxies that may be asked; empty for those of all services.
 FAULT_PROXIES = env.read_list(web_addresses, "FAULT_PROXIES", [])
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import hypothesis
@@ -16,6 +16,7 @@ from scenarios.domain.redaction import Redactor
 from tests.servers import (
     alertmanager,
     booted_systemd,
+    container_engine,
     kube_apiserver,
     network_namespaces,
     small_disk,
@@ -28,12 +29,16 @@ from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import redis_server
 
 # What a test with this marker needs, and its Debian package.
-NEEDS = {
+NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "postgresql": (programs, "postgresql"),
     "chromium": (chromium_program, "chromium"),
     "faketime": (wall_clock.library, "faketime"),
     "network_namespaces": (network_namespaces.can_be_had, "iproute2, and to be root"),
     "alertmanager": (lambda: shutil.which(alertmanager.PROGRAM), "prometheus-alertmanager"),
+    "docker": (
+        container_engine.can_be_had,
+        "docker.io, iptables, busybox-static and iproute2, and to be root",
+    ),
     "redis": (lambda: shutil.which("redis-server"), "redis-server"),
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
     "nftables": (network_namespaces.can_filter, "nftables and iproute2, and to be root"),
@@ -57,6 +62,7 @@ LONG_FILES = (
     "tests/integration/scenarios/runs/test_line.py",
     "tests/integration/scenarios/runs/test_many_validations.py",
     "tests/unit/injector/host/test_leases.py",
+    "tests/unit/scenarios/drivers/test_container.py",
     "tests/unit/metrics_app/prometheus/test_folder.py",
 )
 # They need what .ci/run builds beside the others.

@@ -6,7 +6,7 @@ from typing import Any
 from coordinator_client.addresses import quote_segment
 from coordinator_client.asynchronous.transport import AsyncTransport
 from coordinator_client.parsing import parse, read_field
-from coordinator_client.records import Check, Host, Schedule, Service
+from coordinator_client.records import Check, Discovery, Host, Schedule, Service
 
 
 class AsyncServices:
@@ -34,6 +34,11 @@ class AsyncServices:
 
     async def delete(self, name: str) -> None:
         await self._transport.json("DELETE", f"services/{quote_segment(name)}")
+
+    async def discover(self, *, engine: str = "", project: str = "") -> Discovery:
+        """What the coordinator's container engines know of compose projects. Nothing is registered."""
+        wanted = {"engine": engine, "project": project}
+        return parse(Discovery, await self._transport.json("GET", "discovered-services", parameters=wanted))
 
     async def test(self, name: str) -> Sequence[Check]:
         """Check its address, its health and its fault proxy, from the coordinator."""

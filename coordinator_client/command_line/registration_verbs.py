@@ -10,7 +10,7 @@ from coordinator_client.command_line.registrations import HostRequest, ServiceRe
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import Completer, Session, Verb, add_completed, add_group, add_verb
 from coordinator_client.command_line.wording import quote_command
-from coordinator_client.records import Check, Host, Service
+from coordinator_client.records import Check, DiscoveredService, Host, Service
 
 WEB_SCHEMES = ("http", "https")
 REPLACE_HELP = "Change a registered one. Without this, its name must be new."
@@ -44,6 +44,13 @@ def _add_service_verbs(verbs: Any) -> None:
     _add_named(verbs, show_service, "show", "Show a service.", "service")
     _add_named(verbs, test_service, "test", "Check its address, its health and its fault proxy.", "service")
     _add_removal(verbs, remove_service, "Remove a service and its chart queries.", "service")
+    discover = add_verb(
+        verbs, discover_services, "discover", "List services of compose projects, to be registered."
+    )
+    discover.add_argument(
+        "--engine", default="", metavar="NAME", help="One of CONTAINER_ENGINES (default: all)."
+    )
+    discover.add_argument("--project", default="", metavar="NAME", help="A compose project (default: all).")
 
 
 def _add_host_verbs(verbs: Any) -> None:
@@ -140,6 +147,28 @@ def test_service(session: Session, name: str, **_options: Any) -> int:
 def remove_service(session: Session, name: str, **_options: Any) -> int:
     session.coordinator.remove_service(name)
     return _show_saved(session, {"removed": name}, f"Service {escape_text(name)} is removed.")
+
+
+def discover_services(session: Session, engine: str, project: str, **_options: Any) -> int:
+    """List them with what registers each one: nothing is registered by itself."""
+    found = session.coordinator.discover_services(engine, project)
+    columns = {
+        "Project": [one.project or "-" for one in found.services],
+        "Service": [one.service for one in found.services],
+        "URLs": [" ".join(one.urls) or "-" for one in found.services],
+        "To register it": [_describe_registration(one) for one in found.services],
+    }
+    empty = "" if found.failures else "No compose project with running containers was found."
+    session.terminal.rows(found.services, columns, empty=empty)
+    for sentence in found.failures:
+        session.terminal.complain(sentence)
+    return exit_codes.WRONG if found.failures else exit_codes.DONE
+
+
+def _describe_registration(found: DiscoveredService) -> str:
+    if found.registered:
+        return f"registered as {found.registered}"
+    return f"service add {found.name} --url {found.urls[0]}" if found.urls else "publish a port of it"
 
 
 def add_host(

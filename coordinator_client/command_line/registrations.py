@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from coordinator_client.records import Check, Host, Schedule, Service
+from coordinator_client.records import Check, Discovery, Host, Schedule, Service
 
 REPLACE_HINT = "Add '--replace' to change it."
 
@@ -71,6 +71,10 @@ class Registrations(Protocol):
 
     def check_service(self, name: str) -> Sequence[Check]:
         """Check the address, the health and the fault proxy of a service, from the coordinator."""
+        ...
+
+    def discover_services(self, engine: str, project: str) -> Discovery:
+        """Ask the coordinator's container engines, or one of them, for the services of compose projects."""
         ...
 
     def list_hosts(self) -> Sequence[Host]: ...

@@ -19,7 +19,7 @@ from coordinator_client.errors import (
     NotSupportedError,
     RefusedError,
 )
-from coordinator_client.records import Check, Host, Schedule, Service
+from coordinator_client.records import Check, Discovery, Host, Schedule, Service
 from coordinator_client.synchronous.client import Client
 
 
@@ -44,6 +44,9 @@ class RemoteRegistrations:
     def check_service(self, name: str) -> Sequence[Check]:
         with explain_missing("service", name):
             return self._client.services.test(name)
+
+    def discover_services(self, engine: str, project: str) -> Discovery:
+        return self._client.services.discover(engine=engine, project=project)
 
     def list_hosts(self) -> Sequence[Host]:
         return self._client.hosts.list()

@@ -5,7 +5,14 @@ Every record has `raw`, the JSON object as the server sent it, with fields that 
 
 from coordinator_client.records.decisions import Approval, Delivery, GlobalStop, Identity, Token, Webhook
 from coordinator_client.records.record import Record
-from coordinator_client.records.registrations import Check, Host, Schedule, Service
+from coordinator_client.records.registrations import (
+    Check,
+    DiscoveredService,
+    Discovery,
+    Host,
+    Schedule,
+    Service,
+)
 from coordinator_client.records.runs import (
     OUTCOMES,
     REPORT_FORMATS,
@@ -40,6 +47,8 @@ __all__ = [
     "Change",
     "Check",
     "Delivery",
+    "DiscoveredService",
+    "Discovery",
     "Event",
     "Fault",
     "FeedEvent",

@@ -40,6 +40,28 @@ class Host(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveredService(Record):
+    """One port of a service of a compose project; `registered` is empty if no service is at its `urls`."""
+
+    name: str
+    engine: str
+    project: str
+    service: str
+    port: int
+    containers: Sequence[str] = ()
+    urls: Sequence[str] = ()
+    registered: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery(Record):
+    """`failures` has a sentence for each container engine that could not be asked."""
+
+    services: Sequence[DiscoveredService] = ()
+    failures: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check(Record):
     """One part of a check of a service or host; `sentence` says how it is."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from coordinator_client.addresses import quote_segment
 from coordinator_client.synchronous.transport import Transport
 from coordinator_client.parsing import parse, read_field
-from coordinator_client.records import Check, Host, Schedule, Service
+from coordinator_client.records import Check, Discovery, Host, Schedule, Service
 
 
 class Services:
@@ -33,6 +33,11 @@ class Services:
 
     def delete(self, name: str) -> None:
         self._transport.json("DELETE", f"services/{quote_segment(name)}")
+
+    def discover(self, *, engine: str = "", project: str = "") -> Discovery:
+        """What the coordinator's container engines know of compose projects. Nothing is registered."""
+        wanted = {"engine": engine, "project": project}
+        return parse(Discovery, self._transport.json("GET", "discovered-services", parameters=wanted))
 
     def test(self, name: str) -> Sequence[Check]:
         """Check its address, its health and its fault proxy, from the coordinator."""

@@ -11,7 +11,7 @@ from typing import Any, Mapping
 from injector.host.arguments import Json, Record, Refusal, check_words, get_id, get_lease
 from injector.host.guardian import end_guardian, start_guardian
 from injector.host.kind import Call, Kind
-from injector.host.kinds import KINDS
+from injector.host.kinds import APART, KINDS
 from injector.host.limits import END_SECONDS
 from injector.host.policy import Policy
 from injector.host.processes import is_running
@@ -221,7 +221,9 @@ class Program:
         """Which kinds can be injected here: '', or the reason why not; for one kind, also its target."""
         self._policy.read()
         call = Call(self._store, self._policy, request)
-        asked = KINDS if "kind" not in request else {request["kind"]: self._get_kind(request)[1]}
+        asked = {name: kind for name, kind in KINDS.items() if name not in APART}
+        if "kind" in request:
+            asked = {request["kind"]: self._get_kind(request)[1]}
         reasons = {
             name: self._policy.explain_kind(name) or kind.explain(call) for name, kind in asked.items()
         }

@@ -38,7 +38,7 @@ class Dns(Rules):
         delay = get_number(arguments, "delay", 0.0, 60.0, 0.0)
         if not answer and not delay:
             raise Refusal("the fault has no effect: give 'answer' or 'delay'")
-        servers = find_name_servers()
+        servers = find_name_servers(call.root)
         if not servers:
             raise Refusal("this host has no name server")
         ends = [
@@ -70,11 +70,11 @@ class Dns(Rules):
         forget_flows([end["address"] for end in record["target"]["ends"]], is_redirected=True)
 
 
-def find_name_servers() -> list[str]:
+def find_name_servers(root: str = "") -> list[str]:
     """The name servers of programs, and those of systemd-resolved, which some programs ask in other ways."""
     found = []
     for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
-        for word in re.findall(r"^nameserver[ \t]+(\S+)", read_text(path), re.MULTILINE):
+        for word in re.findall(r"^nameserver[ \t]+(\S+)", read_text(root + path), re.MULTILINE):
             with contextlib.suppress(Refusal):
                 found.append(str(parse_address(word)))
     return list(dict.fromkeys(found))[:MAX_NAME_SERVERS]

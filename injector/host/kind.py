@@ -18,10 +18,13 @@ class Call:
         self.store = store
         self.policy = policy
         own = request.get("own", "")
+        root = request.get("root", "")
         addresses = request.get("coordinator", [])
-        if not isinstance(own, str) or not isinstance(addresses, list):
-            raise Refusal("'own' must be text, and 'coordinator' a list of addresses")
+        if not isinstance(own, str) or not isinstance(root, str) or not isinstance(addresses, list):
+            raise Refusal("'own' and 'root' must be text, and 'coordinator' a list of addresses")
         self.own = os.path.realpath(own) if own else ""
+        # Where the files of those are whose network this is, such as /proc/4711/root of a container.
+        self.root = root
         self.lifelines = Lifelines([str(address) for address in addresses])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from injector.host.containers import Containers
 from injector.host.disk import Disk
 from injector.host.dns import Dns
 from injector.host.kind import Kind
@@ -26,4 +27,7 @@ KINDS: dict[str, Kind] = {
     "memory": Memory(),
     "io": Io(),
     "disk": Disk(),
+    "container": Containers(),
 }
+# Not of this machine itself: the coordinator chooses its targets elsewhere.
+APART = ("container",)

@@ -36,6 +36,7 @@ KIND_NAMES = (
     "memory",
     "io",
     "disk",
+    "container",
 )
 
 

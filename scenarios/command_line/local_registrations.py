@@ -16,13 +16,14 @@ from coordinator_client.command_line.registrations import (
 )
 from coordinator_client.command_line.remote_registrations import build_missing
 from coordinator_client.parsing import parse
-from coordinator_client.records import Check, Host, Schedule, Service
+from coordinator_client.records import Check, Discovery, Host, Schedule, Service
 from scenarios import models
 from scenarios.control_room import home_queries
 from scenarios.domain.errors import AlreadyRegistered, InvalidSchedule, ServiceHeld
 from scenarios.domain.outputs import make_storable
 from scenarios.drivers.hosts import format_target
 from scenarios.library import hosts, services
+from scenarios.library.discovery import discover_services
 from scenarios.library.findings import Finding
 from scenarios.library.host_checks import check_host
 from scenarios.library.service_checks import check_service
@@ -51,6 +52,9 @@ class LocalRegistrations:
 
     def check_service(self, name: str) -> list[Check]:
         return _describe_findings(check_service(_find_service(name)))
+
+    def discover_services(self, engine: str, project: str) -> Discovery:
+        return parse(Discovery, asdict(discover_services(engine, project)))
 
     def list_hosts(self) -> list[Host]:
         return _describe_hosts(list(models.Host.objects.all()))

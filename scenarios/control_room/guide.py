@@ -26,6 +26,7 @@ PAGES = {
     "server-faults": "Faults that servers end",
     "host-faults": "Faults of hosts",
     "kubernetes": "Kubernetes",
+    "containers": "Faults of containers",
     "extending": "Extending",
     "chaos-toolkit": "From Chaos Toolkit",
     "glossary": "Glossary",

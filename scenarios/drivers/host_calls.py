@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,7 +20,13 @@ from scenarios.drivers.hosts import this_host
 from scenarios.ports import Platform, RegisteredHost
 
 _NOT_FOUND = 127  # the exit code of a shell that does not find a command
-_ERRORS = {"impossible": StepImpossible, "not_done": StepNotDone, "gone": FaultGone, "failed": StepFailed}
+_ERRORS = {
+    "impossible": StepImpossible,
+    "not_done": StepNotDone,
+    "gone": FaultGone,
+    "failed": StepFailed,
+    "not_sent": StepNotSent,
+}
 
 
 async def call(
@@ -45,8 +51,15 @@ async def call(
 
         output, errors, code = await call_over_ssh(host, request, platform)
     else:
-        output, errors, code = await _call_here(request)
-    return _read_answer(host.name, output, errors, code)
+        whole = {**request, "own": str(settings.BASE_DIR), "coordinator": await find_lifelines()}
+        output, errors, code = await _call_here(build_local_command(), whole)
+    return _read_answer(f"host {host.name!r}", output, errors, code)
+
+
+async def call_program(name: str, command: Sequence[str], request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As `call`, by a command on this machine; `name` is what sentences call its target."""
+    output, errors, code = await _call_here(command, request)
+    return _read_answer(name, output, errors, code)
 
 
 def build_local_command() -> list[str]:
@@ -59,11 +72,10 @@ def build_local_command() -> list[str]:
     return [sys.executable, "-IS", str(find_program()), "--state", str(state), "--allowed", allowed]
 
 
-async def _call_here(request: Mapping[str, Any]) -> tuple[bytes, bytes, int | None]:
-    whole = {**request, "own": str(settings.BASE_DIR), "coordinator": await find_lifelines()}
+async def _call_here(command: Sequence[str], request: Mapping[str, Any]) -> tuple[bytes, bytes, int | None]:
     try:
         child = await asyncio.create_subprocess_exec(
-            *build_local_command(),
+            *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -74,7 +86,7 @@ async def _call_here(request: Mapping[str, Any]) -> tuple[bytes, bytes, int | No
         raise StepNotSent(f"the host program cannot be started: {error.strerror}") from error
     try:
         async with asyncio.timeout(CALL_SECONDS):
-            output, errors = await child.communicate(json.dumps(whole).encode())
+            output, errors = await child.communicate(json.dumps(dict(request)).encode())
     except TimeoutError as error:
         raise StepFailed(f"the host program was still running after {CALL_SECONDS:g} s") from error
     finally:
@@ -101,23 +113,23 @@ async def find_lifelines() -> list[str]:
     return sorted(found)
 
 
-def _read_answer(name: str, output: bytes, errors: bytes, code: int | None) -> Mapping[str, Any]:
+def _read_answer(target: str, output: bytes, errors: bytes, code: int | None) -> Mapping[str, Any]:
     lines = output.splitlines() or [b""]
     try:
         answer = json.loads(lines[-1])  # what the shell's own files print comes before it
         is_done = answer["ok"]
     except (ValueError, TypeError, KeyError, RecursionError):
-        _raise_no_answer(name, output, errors, code)
+        _raise_no_answer(target, output, errors, code)
     if is_done is True:
         return dict(answer)
-    raise _ERRORS.get(answer.get("code"), StepFailed)(f"host {name!r}: {answer.get('reason')}")
+    raise _ERRORS.get(answer.get("code"), StepFailed)(f"{target}: {answer.get('reason')}")
 
 
-def _raise_no_answer(name: str, output: bytes, errors: bytes, code: int | None) -> NoReturn:
+def _raise_no_answer(target: str, output: bytes, errors: bytes, code: int | None) -> NoReturn:
     said = format_value((errors or output).decode("utf-8", "replace").strip())
     if code == _NOT_FOUND and not output:
         raise StepNotSent(
-            f"host {name!r} has no Python where HOST_PROGRAM_COMMAND expects it: {said}; install Python 3.8 "
+            f"{target} has no Python where HOST_PROGRAM_COMMAND expects it: {said}; install Python 3.8 "
             "or newer there"
         )
-    raise StepFailed(f"host {name!r} did not answer as the host program does (exit code {code}): {said}")
+    raise StepFailed(f"{target} did not answer as the host program does (exit code {code}): {said}")

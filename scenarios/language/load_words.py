@@ -37,7 +37,7 @@ MAX_OPEN_REQUESTS = 10_000
 MAX_CHOICES = 1_000
 LOAD_SECONDS = 5.0
 # A load cannot send these: they do not ask a server, or take effect on a host.
-REFUSED_DRIVERS = frozenset({"chaostoolkit", "command", "host", "proxy", "signal", "wait"})
+REFUSED_DRIVERS = frozenset({"chaostoolkit", "command", "container", "host", "proxy", "signal", "wait"})
 _REFUSED_ARGUMENTS = {
     "timeout": "the load's own 'timeout' limits each request: write it beside 'request'",
     "cookies": "a load keeps no cookies: each of its requests stands for itself",

@@ -17,7 +17,8 @@ from scenarios.domain.plan import Step
 from scenarios.drivers import hosts
 from scenarios.drivers.kubernetes import namespaces
 from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, RunQuerySet, Service
-from scenarios.runs import host_targets, registry
+from scenarios.runs import container_targets, host_targets, registry
+from scenarios.runs.container_targets import ContainerTargets
 from scenarios.runs.host_targets import HostTargets
 from scenarios.runs.registry import Targets
 
@@ -71,10 +72,11 @@ def find_protected(names: Iterable[str]) -> list[str]:
 
 
 def _find_protected_places(touched: Iterable[str]) -> list[str]:
-    """The protected hosts and namespaces."""
+    """The protected hosts, containers and namespaces."""
     names = list(touched)
     return [
         *host_targets.find_protected(names, settings.PROTECTED_HOSTS),
+        *container_targets.find_protected(names),
         *namespaces.find_protected(names),
     ]
 
@@ -95,6 +97,7 @@ def _find_hold(services: Iterable[str]) -> str:
     wanted = Q(service__in=forms)
     if hosts.ANY_HOST in names:  # which one is not known before a worker claims the run
         wanted |= Q(service__startswith=hosts.TARGET_PREFIX)
+    wanted |= container_targets.build_hold_filter(names)
     hold = Hold.objects.filter(wanted).select_related("run").first()
     return describe_hold(hold, forms.get(hold.service, "")) if hold is not None else ""
 
@@ -108,6 +111,8 @@ def describe_target(target: str) -> str:
     """As "service 'exchange'", "host 'alpha'" or "address 127.0.0.1:8080"."""
     if target.startswith(hosts.TARGET_PREFIX):
         return f"host {target.removeprefix(hosts.TARGET_PREFIX)!r}"
+    if container_targets.is_target(target):
+        return container_targets.describe(target)
     if namespaces.is_target(target):
         return namespaces.describe_target(target)
     if target.startswith(registry.HIDDEN_PREFIX):
@@ -127,7 +132,8 @@ def _find_earlier_run(run: Run) -> str:
     if not run.services:
         return ""
     for other in Run.objects.before_in_line(run).for_a_list():
-        if shared := sorted(host_targets.list_claims(other) & host_targets.list_claims(run)):
+        own, theirs = host_targets.list_claims(run), host_targets.list_claims(other)
+        if shared := sorted(theirs & own) or container_targets.find_shared(own, theirs):
             return describe_earlier_run(other, shared[0])
     return ""
 
@@ -155,7 +161,7 @@ def find_touched_and_protected(steps: Iterable[Step]) -> tuple[list[str], list[s
     targets = _add_reached(collect_targets(acting))
     registered = registry.read_registry(targets)
     touched = registered.touched(targets) | host_targets.find_touched(targets.hosts)
-    touched |= namespaces.find_touched(acting)
+    touched |= targets.containers.names | namespaces.find_touched(acting)
     return sorted(touched), [*registered.find_protected(touched), *_find_protected_places(touched)]
 
 
@@ -173,7 +179,7 @@ def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: 
     targets = _add_reached(collect_targets(acting))
     touched = registry.find_touched(targets, lookups=lookups)
     touched |= host_targets.find_touched(targets.hosts, lookups=lookups)
-    touched |= namespaces.find_touched(acting)
+    touched |= targets.containers.names | namespaces.find_touched(acting)
     return sorted({host if name == hosts.ANY_HOST else name for name in touched})
 
 
@@ -181,12 +187,14 @@ def collect_targets(steps: Iterable[Step]) -> Targets:
     """What the steps name; of one that is bound to its host, where the process listens that it names."""
     acting = list(steps)
     listening = (_find_listening_addresses(step) for step in acting if hosts.is_host_bound(step))
-    return replace(Targets.of(acting, set().union(*listening)), hosts=HostTargets.of(acting))
+    named = Targets.of(acting, set().union(*listening))
+    return replace(named, hosts=HostTargets.of(acting), containers=ContainerTargets.of(acting))
 
 
 def _add_reached(targets: Targets) -> Targets:
     """With the endpoints that faults of hosts reach, as the hosts are registered now."""
-    return replace(targets, reached=frozenset(host_targets.find_reached(targets.hosts)))
+    reached = host_targets.find_reached(targets.hosts) | targets.containers.reached
+    return replace(targets, reached=frozenset(reached))
 
 
 def resolve_targets(runs: RunQuerySet) -> None:

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from scenarios.drivers import hosts
 from scenarios.models import GlobalStop, Hold, Run, RunQuerySet
-from scenarios.runs import admission, host_targets, registry
+from scenarios.runs import admission, container_targets, host_targets, registry
 
 FIELDS = (
     "id",
@@ -53,7 +53,7 @@ def scan_line(stop: GlobalStop, now: datetime, host: str | None = None) -> Itera
             continue
         touched = host_targets.resolve_worker(run, host) if host else run.services
         reasons = [_describe_hold(name, held, held_host) for name in touched]
-        reasons += [reserved.get(name, "") for name in sorted(host_targets.list_claims(run))]
+        reasons += [_find_reservation(name, reserved) for name in sorted(host_targets.list_claims(run))]
         obstacle = next(filter(None, reasons), "" if places > 0 else no_place)
         places -= not obstacle
         for name in host_targets.list_claims(run):
@@ -66,7 +66,14 @@ def _describe_hold(target: str, held: Mapping[str, Hold], held_host: Hold | None
     found = held_host if target == hosts.ANY_HOST else held.get(target)
     if found is None and registry.is_address(target):
         found = held.get(registry.hidden(target))
+    if found is None:
+        found = held.get(container_targets.find_excluding(target, held))
     return admission.describe_hold(found, "" if target == hosts.ANY_HOST else target) if found else ""
+
+
+def _find_reservation(target: str, reserved: Mapping[str, str]) -> str:
+    """Which earlier run in line waits for the target, as a sentence; "" where none does."""
+    return reserved.get(target) or reserved.get(container_targets.find_excluding(target, reserved), "")
 
 
 def _read_holds() -> Iterable[Hold]:

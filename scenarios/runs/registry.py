@@ -25,6 +25,7 @@ from scenarios.domain.addresses import (
 )
 from scenarios.domain.plan import Step, find_services, find_urls
 from scenarios.models import Hold, Service
+from scenarios.runs.container_targets import ContainerTargets
 from scenarios.runs.host_targets import HostTargets
 
 MAX_NAME_LENGTH = 63
@@ -44,7 +45,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What steps name: services, endpoints of their own, and hosts.
+    """What steps name: services, endpoints of their own, hosts and containers.
 
     `reached` is where faults of these hosts break connections, as the hosts are registered now: EVERY_HOST
     and EVERY_PORT are possible there.
@@ -53,6 +54,7 @@ class Targets:
     services: frozenset[str]
     endpoints: frozenset[Endpoint]
     hosts: HostTargets = field(default_factory=HostTargets)
+    containers: ContainerTargets = field(default_factory=ContainerTargets)
     reached: frozenset[Endpoint] = frozenset()
 
     @classmethod
@@ -65,15 +67,15 @@ class Targets:
 
     def as_json(self) -> dict[str, Any]:
         named = {"services": sorted(self.services), "endpoints": sorted(map(list, self.endpoints))}
-        return {**named, **self.hosts.as_json()}
+        return {**named, **self.hosts.as_json(), **self.containers.as_json()}
 
     @classmethod
     def from_json(cls, written: Any) -> Self:
         """A run that was queued by an earlier version has none."""
         stored = written or {}
         endpoints = ((str(host), int(port)) for host, port in stored.get("endpoints", ()))
-        hosts = HostTargets.from_json(stored)
-        return cls(frozenset(stored.get("services", ())), frozenset(endpoints), hosts)
+        hosts, containers = HostTargets.from_json(stored), ContainerTargets.from_json(stored)
+        return cls(frozenset(stored.get("services", ())), frozenset(endpoints), hosts, containers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,16 @@ class Registry:
         )
 
     def find_services_at(self, places: Iterable[Place]) -> set[str]:
-        """The names of all services that are registered there."""
-        return set().union(*(self._names.get(place, set()) for place in places))
+        """The names of all services that are registered there; EVERY_PORT is possible."""
+        return set().union(*(self._names.get(place, set()) for place in self._expand(places)))
+
+    def _expand(self, places: Iterable[Place]) -> set[Place]:
+        """With the registered places that EVERY_PORT of an address stands for."""
+        found = set(places)
+        whole = {host for host, port in found if port == EVERY_PORT}
+        if not whole:
+            return found
+        return found | {place for place in (*self._names, *self._left) if place[0] in whole}
 
     def find_holds_for(self, places: Iterable[Place]) -> set[str]:
         """What a run that acts there holds: the services there, or the addresses where there are none.
@@ -117,7 +127,9 @@ class Registry:
         A service that was registered or moved after another run had begun leads to what that run holds.
         """
         asked = set(places)
-        found = self.find_services_at(asked).union(*(self._left.get(place, set()) for place in asked))
+        found = self.find_services_at(asked).union(
+            *(self._left.get(place, set()) for place in self._expand(asked))
+        )
         addresses = {name for place in asked if (name := format_hold(place))}
         if found:
             addresses = {

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from coordinator_site.setting_limits import HOST_FAULT_KINDS
-from injector.host.kinds import KINDS
+from injector.host.kinds import APART, KINDS
 from injector.host.store import KIND_NAMES
 from scenarios.domain.errors import StepImpossible
 from scenarios.drivers.host import choose_hosts
@@ -16,7 +16,8 @@ from tests.unit.scenarios.drivers.conftest import build_host_arguments
 
 
 def test_driver_program_and_settings_know_the_same_kinds() -> None:
-    assert tuple(KINDS) == KIND_NAMES == HostArguments.KINDS == HOST_FAULT_KINDS
+    assert tuple(KINDS) == KIND_NAMES == (*HostArguments.KINDS, *APART)
+    assert HostArguments.KINDS == HOST_FAULT_KINDS
 
 
 @pytest.mark.parametrize(

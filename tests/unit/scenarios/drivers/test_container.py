@@ -1,0 +1,350 @@
+"""The driver of faults of containers: a real dockerd, with containers of one program."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone
+from scenarios.drivers import load_drivers
+from scenarios.drivers.container import Container
+from scenarios.drivers.container_arguments import ContainerArguments, ContainerFaultArguments
+from scenarios.drivers.container_changes import find_state_folder
+from scenarios.drivers.hosts import this_host
+from scenarios.ports import FaultCall, FaultDriver
+from tests.servers.container_engine import PORT, SHOP, ContainerEngine, docker_engine
+from tests.servers.loopback import wait_for
+from tests.unit.scenarios.drivers.conftest import Platform
+
+pytestmark = pytest.mark.docker
+
+DRIVER = Container()
+PLATFORM = Platform()
+LONG = 600.0
+NETWORK = "shop-net"
+# Each change, and what it needs of the container.
+CHANGES: dict[str, dict[str, Any]] = {
+    "pause": {"pause": True},
+    "kill": {"kill": True},
+    "stop": {"stop": True, "grace": "1s"},
+    "disconnect": {"disconnect": NETWORK},
+    "limits": {"limits": {"cpus": 0.1, "memory": "32MiB"}},
+}
+
+
+@pytest.fixture(scope="module")
+def docker() -> Iterator[ContainerEngine]:
+    with docker_engine() as engine:
+        engine.ask("POST", "/networks/create", {"Name": NETWORK, "CheckDuplicate": True})
+        yield engine
+
+
+@pytest.fixture
+def engine(docker: ContainerEngine, settings: Any, tmp_path: Path) -> Iterator[ContainerEngine]:
+    settings.CONTAINER_ENGINES = {"local": docker.url}
+    settings.ALLOWED_CONTAINERS = ("shop-*", "queue=yes")
+    settings.DATA_DIR = tmp_path
+    yield docker
+    for pid in find_guardians():
+        os.kill(pid, signal.SIGKILL)
+    docker.remove_all()
+
+
+@pytest.fixture
+def shop(engine: ContainerEngine) -> str:
+    engine.run("shop-1", labels=SHOP)
+    return "shop-1"
+
+
+@pytest.fixture
+def networked(engine: ContainerEngine) -> str:
+    """A container with former values of everything that faults change."""
+    endpoint = {NETWORK: {"Aliases": ["shop"], "IPAMConfig": {}}}
+    engine.run(
+        "shop-1",
+        labels=SHOP,
+        network=NETWORK,
+        more={"NetworkingConfig": {"EndpointsConfig": endpoint}},
+        Memory=128 << 20,
+    )
+    return "shop-1"
+
+
+def find_guardians() -> list[int]:
+    """The processes that end a fault of this folder of faults, both of each."""
+    found = []
+    for record in find_state_folder("engines", "local").glob("guardian-*.json"):
+        text = record.read_text()
+        if '"guardian"' in text:
+            pid = int(text.split('"guardian": [')[1].split(",")[0])
+            found += [pid, *list_children(pid)]
+    return [pid for pid in found if Path(f"/proc/{pid}/comm").exists()]
+
+
+def list_children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def build(**words: Any) -> ContainerFaultArguments:
+    chosen = {} if {"where", "image"} & words.keys() else {"name": "shop-1"}
+    return ContainerFaultArguments.model_validate({**chosen, **words})
+
+
+async def choose(given: ContainerFaultArguments, fault_id: str = "f1", lease: float = LONG) -> FaultCall:
+    return FaultCall(fault_id, lease, await DRIVER.choose_target(given, PLATFORM))
+
+
+async def inject(given: ContainerFaultArguments, fault_id: str = "f1", lease: float = LONG) -> FaultCall:
+    fault = await choose(given, fault_id, lease)
+    await DRIVER.inject(given, PLATFORM, fault)
+    return fault
+
+
+def describe(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What faults change of a container. The engine writes 0 or less for no limit."""
+    limits = {
+        name: max(0, state["HostConfig"][name]) for name in ("NanoCpus", "CpuQuota", "Memory", "MemorySwap")
+    }
+    networks = {
+        name: sorted(set(found["Aliases"] or []) - {state["Id"][:12]})
+        for name, found in state["NetworkSettings"]["Networks"].items()
+    }
+    return {"status": state["State"]["Status"], "limits": limits, "networks": networks}
+
+
+def test_the_driver_is_loaded_as_one_of_faults(engine: ContainerEngine) -> None:
+    driver = load_drivers(["scenarios.drivers.container.Container"])["container"]
+    assert isinstance(driver, FaultDriver)
+    assert driver.is_leased({"name": "shop-1", "pause": True})
+    assert driver.is_leased({"engine": "local", "name": "shop-1", "dns": {"answer": "servfail"}})
+    assert not driver.is_leased({"name": "shop-1", "restart": True})
+    assert not driver.is_leased({"engine": "other", "name": "shop-1", "pause": True})
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+async def test_a_container_is_changed_and_is_afterwards_as_before(
+    engine: ContainerEngine, networked: str, kind: str
+) -> None:
+    before = describe(engine.inspect(networked))
+    given = build(**CHANGES[kind])
+    fault = await inject(given)
+    assert fault.target["label"] == "shop-1 (engine local)"
+    assert fault.target["host"] == this_host()
+    assert describe(engine.inspect(networked)) != before
+    assert await DRIVER.is_present(given, PLATFORM, fault)
+    await DRIVER.renew(given, PLATFORM, fault)
+    await DRIVER.inject(given, PLATFORM, fault)  # a second time
+    assert await DRIVER.remove(given, PLATFORM, fault)
+    assert describe(engine.inspect(networked)) == before
+    assert not await DRIVER.is_present(given, PLATFORM, fault)
+    assert not await DRIVER.remove(given, PLATFORM, fault)
+    with pytest.raises(StepNotDone, match="is not injected again"):
+        await DRIVER.inject(given, PLATFORM, fault)
+
+
+async def test_a_restarted_container_has_another_process_and_nothing_to_undo(
+    engine: ContainerEngine, shop: str
+) -> None:
+    before = engine.inspect(shop)["State"]["Pid"]
+    given = build(restart=True, grace="1s")
+    fault = await inject(given)
+    state = engine.inspect(shop)["State"]
+    assert state["Running"]
+    assert state["Pid"] != before
+    assert not await DRIVER.is_present(given, PLATFORM, fault)
+    assert not await DRIVER.remove(given, PLATFORM, fault)
+
+
+@pytest.mark.parametrize("kind", ["pause", "stop"])
+async def test_a_fault_ends_by_itself_when_nobody_renews_it(
+    engine: ContainerEngine, shop: str, kind: str
+) -> None:
+    await inject(build(**CHANGES[kind]), lease=3.0)
+    wait_for(lambda: engine.is_running(shop), what="the guardian has ended the fault")
+
+
+async def test_a_fault_whose_guardian_was_killed_is_still_removed(engine: ContainerEngine, shop: str) -> None:
+    given = build(stop=True, grace="1s")
+    fault = await inject(given)
+    for pid in find_guardians():
+        os.kill(pid, signal.SIGKILL)
+    # As after a restart of the machine, of which the host program remembers nothing.
+    shutil.rmtree(find_state_folder())
+    assert await DRIVER.is_present(given, PLATFORM, fault)
+    assert await DRIVER.remove(given, PLATFORM, fault)
+    assert engine.is_running(shop)
+
+
+async def test_somebody_who_ends_the_fault_is_noticed(engine: ContainerEngine, shop: str) -> None:
+    given = build(pause=True)
+    fault = await inject(given)
+    engine.ask("POST", f"/containers/{shop}/unpause")
+    with pytest.raises(FaultGone, match="somebody has ended the fault of container 'shop-1'"):
+        await DRIVER.renew(given, PLATFORM, fault)
+    await DRIVER.remove(given, PLATFORM, fault)
+
+
+async def test_a_container_that_was_replaced_is_not_touched(engine: ContainerEngine, shop: str) -> None:
+    given = build(stop=True, grace="1s")
+    fault = await inject(given)
+    engine.remove(shop)
+    engine.run(shop, labels=SHOP)
+    engine.ask("POST", f"/containers/{shop}/pause")
+    with pytest.raises(FaultGone, match="or replaced it"):
+        await DRIVER.renew(given, PLATFORM, fault)
+    await DRIVER.remove(given, PLATFORM, fault)
+    assert not await DRIVER.is_present(given, PLATFORM, fault)
+    assert engine.read_state(shop) == "paused"
+
+
+async def test_the_engine_may_start_a_killed_container_again(engine: ContainerEngine, shop: str) -> None:
+    given = build(kill=True)
+    fault = await inject(given)
+    engine.ask("POST", f"/containers/{shop}/start")
+    await DRIVER.renew(given, PLATFORM, fault)  # it is not lost
+    await DRIVER.remove(given, PLATFORM, fault)
+    assert engine.is_running(shop)
+
+
+async def test_containers_are_chosen_by_labels_image_share_and_seed(engine: ContainerEngine) -> None:
+    for number in range(4):
+        engine.run(f"shop-{number}", "sleep", "600", labels=SHOP)
+    engine.run("queue", "sleep", "600", labels={"queue": "yes"})
+
+    async def names(**words: Any) -> list[str]:
+        given = build(where=SHOP, pause=True, **words)
+        return [place["name"] for place in (await choose(given)).target["places"]]
+
+    assert await names() == ["shop-0", "shop-1", "shop-2", "shop-3"]
+    half = await names(pick="50%", seed=7)
+    assert len(half) == 2
+    assert half == await names(pick="50%", seed=7, image="shop*")
+    assert len({tuple(await names(pick=1, seed=seed)) for seed in range(9)}) > 1
+    with pytest.raises(StepImpossible, match="pick=5 is more than the 4 running containers"):
+        await names(pick=5)
+    with pytest.raises(StepImpossible, match="has no running container with the labels role=cart"):
+        await choose(build(where={"role": "cart"}, pause=True))
+    with pytest.raises(StepImpossible, match=r"all 5 running containers .* would have the fault"):
+        await choose(build(image="shop", pause=True))
+    assert len((await choose(build(image="shop", pause=True, allow_all=True))).target["places"]) == 5
+
+
+async def test_what_cannot_be_had_is_refused_before_anything_is_injected(
+    engine: ContainerEngine, settings: Any
+) -> None:
+    engine.run("shop-1", "sleep", "600", AutoRemove=True)
+    engine.run("other", "sleep", "600")
+    engine.run("own", "sleep", "600", labels={"test-coordinator.faults": "refused", "queue": "yes"})
+    for words, sentence in (
+        (
+            {"name": "nobody", "pause": True},
+            "no container with the name 'nobody'; its containers: other, own",
+        ),
+        ({"name": "other", "pause": True}, "'other' may not be broken: ALLOWED_CONTAINERS names 'shop-\\*'"),
+        ({"name": "own", "pause": True}, "has the label test-coordinator.faults=refused"),
+        ({"stop": True}, "was started with '--rm'"),
+        ({"disconnect": "elsewhere"}, "is not in the network 'elsewhere'; its networks: none"),
+        ({"pause": True, "engine": "far"}, "unknown container engine 'far'; CONTAINER_ENGINES names local"),
+    ):
+        with pytest.raises(StepImpossible, match=sentence):
+            await choose(build(**words))
+    engine.ask("POST", "/containers/shop-1/pause")
+    with pytest.raises(StepImpossible, match="is paused already, by somebody else"):
+        await choose(build(pause=True))
+    settings.CONTAINER_ENGINES = {}
+    with pytest.raises(StepImpossible, match="there is no container engine; CONTAINER_ENGINES names none"):
+        DRIVER.check_fault(build(pause=True), PLATFORM)
+
+
+async def test_a_fault_of_several_containers_is_injected_on_all_or_on_none(engine: ContainerEngine) -> None:
+    for number in (1, 2):
+        engine.run(f"shop-{number}", "sleep", "600", labels=SHOP)
+    engine.run("queue", "sleep", "600")
+    given = build(where=SHOP, pause=True)
+    fault = await choose(given)
+    engine.remove("shop-2")
+    with pytest.raises(StepFailed, match="'shop-2' is gone"):
+        await DRIVER.inject(given, PLATFORM, fault)
+    assert engine.is_running("shop-1")
+
+
+async def test_a_probe_tells_state_health_and_restarts(engine: ContainerEngine, shop: str) -> None:
+    async def look(**words: Any) -> dict[str, Any]:
+        return dict(await DRIVER.probe(ContainerArguments.model_validate(words), PLATFORM))
+
+    check = {"Healthcheck": {"Test": ["CMD", "true"], "Interval": 10**9, "Timeout": 10**11}}
+    engine.run("shop-2", "sleep", "600", labels=SHOP, more=check)
+    engine.run("shop-3", "false", RestartPolicy={"Name": "on-failure", "MaximumRetryCount": 1})
+    wait_for(
+        lambda: engine.inspect("shop-2")["State"].get("Health", {}).get("Status") == "healthy",
+        what="the container is healthy",
+    )
+    wait_for(lambda: engine.read_state("shop-3") == "exited", what="the engine has given up")
+    both = {"count": 2, "running": 2, "healthy": 1, "state": "running", "health": "mixed", "restarts": 0}
+    assert await look(where=SHOP) == both
+    ended = await look(engine="local", name="shop-3")
+    assert (ended["state"], ended["restarts"], ended["exit_code"]) == ("exited", 1, 1)
+    engine.ask("POST", f"/containers/{shop}/pause")
+    paused = await look(name=shop)
+    assert (paused["state"], paused["running"], paused["health"]) == ("paused", 0, "none")
+    absent = await look(name="nobody")
+    assert (absent["count"], absent["state"], absent["health"]) == (0, "absent", "absent")
+
+
+@pytest.mark.nftables
+async def test_the_network_inside_a_container_is_broken(engine: ContainerEngine, networked: str) -> None:
+    engine.run("shop-2", network=NETWORK)
+    address = engine.inspect("shop-2")["NetworkSettings"]["Networks"][NETWORK]["IPAddress"]
+
+    pid = engine.inspect(networked)["State"]["Pid"]
+
+    def fetch() -> str:
+        """What is answered to somebody in the network of the first container."""
+        command = ["curl", "--silent", "--max-time", "2", f"http://{address}:{PORT}/"]
+        inside = ["nsenter", f"--net=/proc/{pid}/ns/net", "--", *command]
+        return subprocess.run(inside, capture_output=True, text=True, check=False).stdout
+
+    wait_for(lambda: "fine" in fetch(), what="the second container answers the first")
+    given = build(blackhole={"to": address, "port": PORT})
+    fault = await inject(given)
+    assert "fine" not in fetch()
+    assert await DRIVER.is_present(given, PLATFORM, fault)
+    await DRIVER.renew(given, PLATFORM, fault)
+    assert await DRIVER.remove(given, PLATFORM, fault)
+    assert "fine" in fetch()
+    assert not await DRIVER.is_present(given, PLATFORM, fault)
+    await inject(given, "f2", lease=3.0)
+    assert "fine" not in fetch()
+    wait_for(lambda: "fine" in fetch(), what="the kernel has ended the fault")
+
+
+@pytest.mark.nftables
+async def test_names_are_wrong_inside_a_container(engine: ContainerEngine, networked: str) -> None:
+    given = build(dns={"names": ["shop"], "answer": "10.9.8.7"})
+    assert "10.9.8.7" not in engine.run_inside(networked, "nslookup", "shop")
+    fault = await inject(given)
+    assert "10.9.8.7" in engine.run_inside(networked, "nslookup", "shop")
+    assert await DRIVER.remove(given, PLATFORM, fault)
+    assert "10.9.8.7" not in engine.run_inside(networked, "nslookup", "shop")
+
+
+@pytest.mark.nftables
+async def test_a_fault_of_a_network_is_lost_with_its_container(
+    engine: ContainerEngine, networked: str
+) -> None:
+    given = build(reset={"to": "10.9.8.7", "port": 80})
+    fault = await inject(given)
+    engine.ask("POST", f"/containers/{networked}/restart?t=1")
+    with pytest.raises(FaultGone, match="has ended or was restarted"):
+        await DRIVER.renew(given, PLATFORM, fault)
+    assert not await DRIVER.is_present(given, PLATFORM, fault)
+    await DRIVER.remove(given, PLATFORM, fault)
+    assert not list(find_state_folder("networks").glob("*"))
