@@ -130,6 +130,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "coordinator_site.audit_middleware.AuditMiddleware",
     "coordinator_site.login_limits.KnownBrowserMiddleware",
 ]
 
@@ -293,6 +294,7 @@ else:
 LEASE_SECONDS = env.read(whole_number, "LEASE_SECONDS", 15, lowest=1, highest=3600)
 LATE_INJECTION_SECONDS = env.read(whole_number, "LATE_INJECTION_SECONDS", 30, lowest=1, highest=86_400)
 MAX_CONCURRENT_RUNS = env.read(whole_number, "MAX_CONCURRENT_RUNS", 3, lowest=1, highest=1000)
+AUDIT_DAYS = env.read(whole_number, "AUDIT_DAYS", 400, lowest=1, highest=36_500)
 RETENTION_DAYS = env.read(whole_number, "RETENTION_DAYS", 90, lowest=1, highest=36_500)
 APPROVAL_HOURS = env.read(whole_number, "APPROVAL_HOURS", 24, lowest=1, highest=8760)
 

@@ -1,6 +1,6 @@
 from django.apps import AppConfig
 from django.core import checks
-from django.db.models.signals import post_migrate
+from django.db.models.signals import m2m_changed, post_migrate
 
 from metrics_app.metrics import read_at_scrape
 from scenarios.checks import check_database_encoding, check_drivers, check_host, check_outside
@@ -12,7 +12,8 @@ class ScenariosConfig(AppConfig):
 
     def ready(self) -> None:
         # Models are loaded by now, not before.
-        from scenarios.access.groups import make_groups  # noqa: PLC0415
+        from scenarios.access import audit  # noqa: PLC0415
+        from scenarios.access.groups import admit_members, make_groups  # noqa: PLC0415
         from scenarios.supervision.gauges import read_gauges  # noqa: PLC0415
 
         checks.register(check_drivers)
@@ -21,3 +22,5 @@ class ScenariosConfig(AppConfig):
         checks.register(check_database_encoding, checks.Tags.database)
         read_at_scrape(read_gauges)
         post_migrate.connect(make_groups, sender=self)
+        m2m_changed.connect(admit_members, dispatch_uid="scenarios.access.groups")
+        audit.connect()

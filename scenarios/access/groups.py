@@ -7,7 +7,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.contrib.auth.management import create_permissions
-from django.contrib.auth.models import Group, Permission
+from django.contrib.auth.models import Group, Permission, User
 
 _VIEW = tuple(
     f"scenarios.view_{model}"
@@ -34,8 +34,29 @@ GROUPS = {
         *("scenarios.add_service", "scenarios.change_service", "scenarios.delete_service"),
         *("scenarios.add_host", "scenarios.change_host", "scenarios.delete_host", "scenarios.protect_host"),
         *("scenarios.add_webhook", "scenarios.change_webhook", "scenarios.delete_webhook"),
+        "scenarios.view_auditentry",
     ),
 }
+
+
+def admit_members(sender: type, *, instance: Any, action: str, **changed: Any) -> None:
+    """Give people who join one of these groups the staff status, without which no page opens.
+
+    A signal of Django's, for changes from either side: a user's groups, and a group's users. People
+    without a password log in by single sign-on, where the provider decides who may enter.
+    """
+    if action != "post_add" or sender is not User.groups.through:
+        return
+    changed_rows = changed["pk_set"]
+    if isinstance(instance, Group):
+        joined = list(User.objects.filter(pk__in=changed_rows)) if instance.name in GROUPS else []
+    else:
+        is_ours = Group.objects.filter(pk__in=changed_rows, name__in=GROUPS).exists()
+        joined = [instance] if is_ours else []
+    for user in joined:
+        if user.has_usable_password() and not user.is_staff:
+            user.is_staff = True
+            user.save(update_fields=["is_staff"])
 
 
 def make_groups(sender: AppConfig, **options: Any) -> None:

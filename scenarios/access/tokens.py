@@ -49,6 +49,18 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "acknowledge": ("scenarios.acknowledge_fault",),
     "global-stop": ("scenarios.pull_globalstop",),
 }
+SCOPE_WORDS = {
+    "read": "see scenarios, runs, faults, services, hosts, schedules and approvals",
+    "edit": "write and delete scenarios",
+    "run": "start runs",
+    "schedule": "write and delete schedules; needs 'run', too",
+    "services": "register services and hosts, and protect them",
+    "webhooks": "see and change webhooks, whose addresses may be secrets",
+    "approve": "approve or refuse runs of others",
+    "stop": "stop runs",
+    "acknowledge": "close a fault that could not be undone",
+    "global-stop": "stop everything, and release it",
+}
 PREFIX = "tc_"
 RANDOM_BYTES = 32
 SHOWN_CHARACTERS = 11

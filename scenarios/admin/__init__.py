@@ -6,6 +6,7 @@ goes through the functions of runs, library and planning.
 
 from scenarios.admin import (
     approval_pages,
+    audit_pages,
     delivery_pages,
     fault_pages,
     host_pages,
@@ -20,6 +21,7 @@ from scenarios.admin import (
 
 __all__ = [
     "approval_pages",
+    "audit_pages",
     "delivery_pages",
     "fault_pages",
     "host_pages",

@@ -20,7 +20,7 @@ SHOWN: Any = ["name", "owner", "beginning", "scope_list", "state", "created_at",
 
 class TokenForm(forms.ModelForm[ApiToken]):
     scopes = forms.MultipleChoiceField(
-        choices=[(scope, f"{scope}: {', '.join(names)}") for scope, names in api_tokens.SCOPES.items()],
+        choices=[(scope, f"{scope}: {words}") for scope, words in api_tokens.SCOPE_WORDS.items()],
         widget=forms.CheckboxSelectMultiple,
         help_text="The token permits only what its scopes and your own permissions both permit.",
     )

@@ -36,6 +36,7 @@ PLACES = (
     ("Schedules", "scenarios_schedule_changelist", "scenarios.view_schedule"),
     ("Approvals", "scenarios_approval_changelist", "scenarios.view_approval"),
     ("Webhooks", "scenarios_webhook_changelist", "scenarios.view_webhook"),
+    ("Audit", "scenarios_auditentry_changelist", "scenarios.view_auditentry"),
     ("Guide", "guide_index", ""),
 )
 NEEDED_BY_HOME = ("scenarios.view_run", "scenarios.view_fault", "scenarios.view_scenario")

@@ -1,6 +1,7 @@
 """What is stored: one file per noun. Django finds every table here."""
 
 from scenarios.models import access  # noqa: F401 - its tables, too
+from scenarios.models.audit import AuditEntry
 from scenarios.models.charts import RunCharts, ServiceQuery
 from scenarios.models.faults import MAX_RETRY_DELAY, Fault, FaultQuerySet, Hold
 from scenarios.models.figures import RunFigures
@@ -24,6 +25,7 @@ __all__ = [
     "WAYS_IN",
     "Approval",
     "ApprovalQuerySet",
+    "AuditEntry",
     "Delivery",
     "Event",
     "Fault",

@@ -56,6 +56,7 @@ PAGES = {
     "webhook": "/admin/scenarios/webhook/{webhook}/change/",
     "deliveries": "/admin/scenarios/delivery/",
     "delivery": "/admin/scenarios/delivery/{delivery}/change/",
+    "audit": "/admin/scenarios/auditentry/",
     "guide": "/admin/guide/",
     "guide-of-the-language": "/admin/guide/scenario-language/",
     "api": "/api/v1/docs",

@@ -1,12 +1,17 @@
 """`manage.py scenario …`: docs/command-line.md describes its commands and exit codes."""
 
+import getpass
+import re
+import socket
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError
+from django.db import DatabaseError, OperationalError, ProgrammingError
 
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.coordinator import Coordinator
@@ -18,7 +23,13 @@ from coordinator_client.command_line.wording import set_program
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.profiles import read_profile
 from coordinator_client.synchronous.client import Client
+from scenarios.access import audit
 from scenarios.command_line.local import LocalCoordinator
+
+# Arguments that say what a command is about.
+NAMING = ("name", "scenario", "files", "run", "fault", "approval", "token")
+# Verbs that change nothing.
+READING = re.compile(r"(list|show|validate|follow|export|write|whoami)")
 
 
 def connect(server: str, profile: str, authority: str) -> Coordinator:
@@ -29,6 +40,15 @@ def connect(server: str, profile: str, authority: str) -> Coordinator:
     # .env is read by the settings, and not part of the environment.
     token = found.token or settings.TEST_COORDINATOR_TOKEN
     return RemoteCoordinator(Client(found.server, token, authority=found.authority))
+
+
+def record(name: str, options: Mapping[str, Any], code: int | None) -> None:
+    """Write to the audit what the command did, without its variables, which may be secrets."""
+    named = [options[word] for word in NAMING if options.get(word)]
+    target = " ".join(" ".join(map(str, word)) if isinstance(word, list) else str(word) for word in named)
+    result = "refused" if code is None else f"exit code {code}" if code else "done"
+    with suppress(DatabaseError):
+        audit.record_command(getpass.getuser(), socket.gethostname(), name.replace("_", " "), target, result)
 
 
 class Command(BaseCommand):
@@ -57,6 +77,7 @@ class Command(BaseCommand):
             no_color=options["no_color"],
             write=partial(self.stdout.write, ending=""),
         )
+        code: int | None = None
         session = Session(partial(connect, server, profile, authority), terminal)
         try:
             code = function(session, **options)
@@ -75,5 +96,7 @@ class Command(BaseCommand):
             code = exit_codes.DETACHED
         finally:
             session.close()
+            if not (server or profile or READING.match(function.__name__)):
+                record(function.__name__, options, code)
         if code:
             sys.exit(code)
