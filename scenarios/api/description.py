@@ -33,11 +33,22 @@ def describe_document(description: str, example: Mapping[str, Any]) -> dict[str,
 
 
 class DescribedAPI(NinjaAPI):
+    # The last description, by the root path of its addresses. Building one takes a second of processor time,
+    # and anybody may ask for it.
+    _described: tuple[str, OpenAPISchema] | None = None
+
     def get_openapi_operation_id(self, operation: Operation) -> str:
         name: str = operation.view_func.__name__
         return name
 
-    def get_openapi_schema(self, **where: Any) -> OpenAPISchema:
-        schema = super().get_openapi_schema(**where)
-        complete_description(schema)
-        return schema
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        """The completed description, which callers must not change."""
+        prefix = self.get_root_path(path_params or {}) if path_prefix is None else path_prefix
+        known = self._described
+        if known is None or known[0] != prefix:
+            schema = super().get_openapi_schema(path_prefix=prefix)
+            complete_description(schema)
+            self._described = known = (prefix, schema)
+        return known[1]

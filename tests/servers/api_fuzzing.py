@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from urllib.request import urlopen
@@ -26,8 +27,10 @@ def fuzzed_installation(data: Path, **environment: str) -> Iterator[tuple[Coordi
         installed.start_worker()
         installed.start_watchdog()
         installed.start_web()
-        address = f"http://127.0.0.1:{installed.port}/api/v1/ready"
-        wait_for(lambda: answers(address), what="everything is ready")
+        # The tool waits 10 s for the description, which each process builds with the first request for it.
+        for place in ("ready", "openapi.json"):
+            address = f"http://127.0.0.1:{installed.port}/api/v1/{place}"
+            wait_for(partial(answers, address), what=f"{place} is answered")
         yield installed, token
 
 

@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.test import Client
 from jsonschema import Draft202012Validator, FormatChecker
 
+from scenarios.api import description
 from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import MEDIA_TYPE
 from scenarios.domain.outcomes import Outcome, RunState
@@ -62,6 +63,17 @@ def test_committed_openapi_document_is_current(tmp_path: Path) -> None:
     call_command(*WRITE, str(tmp_path / "openapi.json"))
     hint = f"the API has changed: 'manage.py {' '.join(WRITE)} docs/openapi.json', and CHANGELOG"
     assert COMMITTED.read_text() == (tmp_path / "openapi.json").read_text(), hint
+
+
+def test_description_is_built_once_for_each_process(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = client.get("/api/v1/openapi.json")
+    monkeypatch.setattr(description, "complete_description", refuse_to_build)
+    assert client.get("/api/v1/openapi.json").content == first.content
+    assert first.json()["openapi"]
+
+
+def refuse_to_build(_schema: object) -> None:
+    raise AssertionError("the description is built again")
 
 
 def test_authenticated_operations_declare_their_errors() -> None:
