@@ -192,14 +192,15 @@ def main() -> int:
             left_out.append(f"{name} is left out, because {' or '.join(needs)} is not installed.")
             print(left_out[-1], flush=True)
         if chosen.output:  # at once, so that nothing is lost of what was measured
-            chosen.output.write_text(results(goals, left_out, chosen.python))
+            chosen.output.write_text(results(goals, left_out, chosen))
     return goals.status
 
 
-def results(goals: Goals, left_out: Sequence[str], python: str) -> str:
+def results(goals: Goals, left_out: Sequence[str], chosen: argparse.Namespace) -> str:
     """What was measured, as Markdown."""
-    command = f"python -m benchmarks.exact_under_servers {' '.join(sys.argv[1:])}".strip()
-    names = json.loads(subprocess.check_output([python, "-c", VERSIONS, *PACKAGES], text=True))
+    options = [f"--requests {chosen.requests}", f"--tasks {chosen.tasks}", *chosen.only]
+    command = f"python -m benchmarks.exact_under_servers {' '.join(options)}"
+    names = json.loads(subprocess.check_output([chosen.python, "-c", VERSIONS, *PACKAGES], text=True))
     machine = f"{report.describe_machine()}; {', '.join(names)}; {report.describe_load()}"
     parts = [
         "# Exact under servers",
