@@ -168,12 +168,18 @@ def _check_positive(seconds: float) -> float:
     return seconds
 
 
+# Emoji, Persian and Hindi are written with them. Python counts them as not printable, as it does the marks
+# that turn the direction of the text around, which stay refused: they make a name look like another one.
+_WITHOUT_JOINERS = {ord("\u200c"): None, ord("\u200d"): None}
+
+
 def _check_name(text: str) -> str:
-    if not text.strip():
+    seen = text.translate(_WITHOUT_JOINERS)
+    if not seen.strip():
         raise ValueError(f"{text!r} is empty: write a name")
     if len(text) > MAX_NAME_LENGTH:
         raise ValueError(f"{text[:40]!r}… is too long: a name has at most {MAX_NAME_LENGTH} characters")
-    if not text.isprintable():
+    if not seen.isprintable():
         raise ValueError(
             f"{text!r} contains a line break or another control character: a name is one printable line"
         )
