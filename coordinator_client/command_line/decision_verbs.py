@@ -6,7 +6,7 @@ from typing import Any
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
 from coordinator_client.command_line.terminal import escape_text, format_time
-from coordinator_client.command_line.verbs import Session, Verb, add_group, add_verb
+from coordinator_client.command_line.verbs import Session, Verb, add_group, add_verb, parse_number
 from coordinator_client.command_line.wording import format_count
 from coordinator_client.records import PlannedStep
 
@@ -22,7 +22,9 @@ def add_to(verbs: Any) -> None:
         "acknowledge",
         "Close an outstanding fault without an undo, on your responsibility.",
     )
-    acknowledge.add_argument("fault", type=int, metavar="FAULT", help="The number that 'faults' shows.")
+    acknowledge.add_argument(
+        "fault", type=parse_number, metavar="FAULT", help="The number that 'faults' shows."
+    )
     acknowledge.add_argument("--reason", required=True, help="Why; it is stored with the fault.")
     add_verb(verbs, whoami, "whoami", "Show the user, the token and what it permits.")
     _add_approval_verbs(add_group(verbs, "approval", "Approve or refuse what touches protected services."))
@@ -46,7 +48,9 @@ def _add_approval_verbs(verbs: Any) -> None:
 
 def _add_approval(verbs: Any, function: Verb, name: str, help_text: str) -> Any:
     parser = add_verb(verbs, function, name, help_text)
-    parser.add_argument("approval", type=int, metavar="APPROVAL", help="The number that 'list' shows.")
+    parser.add_argument(
+        "approval", type=parse_number, metavar="APPROVAL", help="The number that 'list' shows."
+    )
     return parser
 
 
@@ -88,7 +92,7 @@ def acknowledge_fault(session: Session, fault: int, reason: str, **_options: Any
 
 def whoami(session: Session, **_options: Any) -> int:
     found = session.coordinator.whoami()
-    lines = [f"[bold]{escape_text(found.user)}[/bold]"]
+    lines = [f"[bold]{escape_text(found.user)}[/bold], {escape_text(session.coordinator.place)}"]
     if found.token is not None:
         ends = f"until {format_time(found.token.expires_at)}" if found.token.expires_at else "without an end"
         lines.append(f"Token {escape_text(found.token.name)} ({found.token.beginning}…), {ends}")

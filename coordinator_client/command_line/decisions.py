@@ -9,6 +9,9 @@ from coordinator_client.records import Approval, Fault, Identity, Token, Webhook
 class Decisions(Protocol):
     """All methods may raise CoordinatorError."""
 
+    place: str
+    """Where the coordinator is: its address, or 'this machine'."""
+
     def acknowledge_fault(self, fault_id: int, reason: str) -> Fault:
         """Close an outstanding fault without an undo."""
         ...

@@ -10,7 +10,7 @@ from coordinator_client.command_line.coordinator import CommandRefused, FaultFil
 from coordinator_client.command_line.files import replace_file
 from coordinator_client.command_line.moments import parse_moment
 from coordinator_client.command_line.terminal import Terminal, escape_text
-from coordinator_client.command_line.verbs import RUN_HELP, Session, add_completed, add_verb
+from coordinator_client.command_line.verbs import RUN_HELP, Session, add_completed, add_verb, parse_number
 from coordinator_client.records import OUTCOMES, REPORT_FORMATS, ROLLBACKS, STATES, Fault, Run
 
 STATUSES = (*STATES, *OUTCOMES)
@@ -73,7 +73,7 @@ def _add_filters(parser: ArgumentParser) -> None:
 def add_limit(parser: ArgumentParser, default: int = 50) -> None:
     parser.add_argument(
         "--limit",
-        type=int,
+        type=parse_number,
         default=default,
         metavar="N",
         help=f"List at most N, from 1 to {MAX_LISTED} (default: {default}).",

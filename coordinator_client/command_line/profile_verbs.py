@@ -59,15 +59,21 @@ def write_completion(session: Session, shell: str, **_options: Any) -> int:
 
 def show_version(session: Session, **_options: Any) -> int:
     """As `kubectl version`: the client's is shown where no coordinator is named or responds, too."""
-    version, refused = "", ""
+    version, place, refused = "", "", ""
     try:
+        place = session.coordinator.place
         version = session.coordinator.read_version()
     except SettingsError as error:
         session.terminal.errors.print(escape_text(error))
     except CoordinatorError as error:
         refused = str(error)
-    lines = [f"Client: {__version__}", *([f"Coordinator: {escape_text(version)}"] if version else [])]
-    session.terminal.result({"client": __version__, "coordinator": version or None}, "\n".join(lines))
+    lines = [
+        f"Client: {__version__}",
+        *([f"Coordinator: {escape_text(f'{version}, {place}')}"] if version else []),
+    ]
+    session.terminal.result(
+        {"client": __version__, "coordinator": version or None, "server": place or None}, "\n".join(lines)
+    )
     if refused:
         session.terminal.complain(refused)
     return exit_codes.REFUSED if refused else exit_codes.DONE

@@ -38,6 +38,7 @@ GROUPS = (
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    open_closed_output()
     set_program(completion.PROGRAM)
     parser = build_parser()
     completion.start(parser)
@@ -68,7 +69,8 @@ def build_parser() -> ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=VERB)
     for group in GROUPS:
         group.add_to(verbs)
-    verbs.add_parser("help", help="Show the help of a verb, for example 'help run'.")
+    helping = verbs.add_parser("help", help="Show the help of a verb, for example 'help run'.")
+    helping.add_argument("about", nargs="*", choices=list(verbs.choices), metavar=VERB)  # for completion
     return parser
 
 
@@ -91,13 +93,24 @@ def carry_out(function: Callable[..., int], session: Session, options: dict[str,
     except CoordinatorError as error:
         session.terminal.complain(str(error))
         return exit_codes.REFUSED
+    except OSError as error:  # a full disk behind '>'
+        abandon_output()
+        session.terminal.complain(f"The output cannot be written: {error.strerror or error}.")
+        return exit_codes.REFUSED
     except KeyboardInterrupt:
         return exit_codes.DETACHED
     return code
 
 
+def open_closed_output() -> None:
+    """With '>&-', Python has no standard output at all."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
 def abandon_output() -> None:
-    """The reader, such as 'head', has gone; Python would complain again when it flushes at its exit."""
+    """Nobody reads the output, or it has no place; Python would complain again when it exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

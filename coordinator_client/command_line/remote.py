@@ -54,6 +54,7 @@ EXPERIMENT_WORDS = {"method", "steady-state-hypothesis"}
 class RemoteCoordinator(RemoteRegistrations, RemoteDecisions, RemoteSuites):
     def __init__(self, client: Client) -> None:
         self._client = client
+        self.place = client.server
 
     def close(self) -> None:
         self._client.close()

@@ -1,6 +1,6 @@
 """The services, hosts and schedules of another coordinator, through its API."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -119,6 +119,10 @@ def explain_refusals() -> Iterator[None]:
         raise ConflictError(f"{error} {REPLACE_HINT}", status=error.status or 0, code=error.code) from error
 
 
+def _format_hint(item: Mapping[str, Any]) -> str:
+    return f" ({item['hint']})" if item.get("hint") else ""
+
+
 @contextmanager
 def explain_fields() -> Iterator[None]:
     """Adds what the API says at single fields."""
@@ -126,7 +130,7 @@ def explain_fields() -> Iterator[None]:
         yield
     except InvalidRequestError as error:
         sentences = [
-            f"Invalid {str(item.get('path', '')).rpartition('.')[2]}: {item['message']}"
+            f"Invalid {str(item.get('path', '')).rpartition('.')[2]}: {item['message']}{_format_hint(item)}"
             for item in error.errors
             if "message" in item
         ]
@@ -134,5 +138,5 @@ def explain_fields() -> Iterator[None]:
             raise
         status = error.status or 0
         raise RefusedError(
-            " ".join(sentences), status=status, code=error.code, errors=error.errors
+            "\n".join(sentences), status=status, code=error.code, errors=error.errors
         ) from error

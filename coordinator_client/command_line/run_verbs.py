@@ -29,6 +29,7 @@ from coordinator_client.command_line.verbs import (
     add_priority,
     add_vars_file,
     add_verb,
+    parse_number,
 )
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import InvalidDocumentError, UnavailableError
@@ -82,7 +83,9 @@ def add_to(verbs: Any) -> None:
         "Show the events of a run until it ends. The exit code is that of the outcome.",
     )
     watching.add_argument("run", metavar="RUN", help=RUN_HELP)
-    watching.add_argument("--after", type=int, default=0, metavar="N", help="Continue after event number N.")
+    watching.add_argument(
+        "--after", type=parse_number, default=0, metavar="N", help="Continue after event number N."
+    )
 
 
 def run(

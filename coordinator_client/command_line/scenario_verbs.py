@@ -22,6 +22,7 @@ from coordinator_client.command_line.verbs import (
     add_completed,
     add_vars_file,
     add_verb,
+    parse_number,
 )
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import InvalidVariablesError
@@ -80,7 +81,9 @@ def _add_changes(verbs: Any) -> None:
     _add_name(delete)
     versions = add_verb(verbs, list_versions, "versions", "List the versions of a scenario, or show one.")
     _add_name(versions)
-    versions.add_argument("--show", type=int, metavar="N", help="Write the document of version N instead.")
+    versions.add_argument(
+        "--show", type=parse_number, metavar="N", help="Write the document of version N instead."
+    )
     add_limit(versions)
 
 

@@ -105,6 +105,13 @@ def add_priority(parser: ArgumentParser) -> None:
     )
 
 
+def parse_number(text: str) -> int:
+    """A whole number that is not negative; argparse would speak of an 'int'."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ArgumentTypeError(f"invalid number {text!r}; write it in digits, for example 5")
+    return int(text)
+
+
 def _parse_priority(text: str) -> int:
     number = int(text) if text.lstrip("-").isdecimal() else MAX_PRIORITY + 1
     if not MIN_PRIORITY <= number <= MAX_PRIORITY:

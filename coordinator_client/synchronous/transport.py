@@ -139,6 +139,8 @@ def read_headers(answer: httpcore.Response) -> dict[str, str]:
 def explain_broken(server: str, error: Exception) -> UnavailableError | SettingsError:
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+            return SettingsError(f"{server} does not speak TLS; perhaps its address begins with 'http://'.")
         if isinstance(cause, ssl.SSLError):
             reason = getattr(cause, "verify_message", "") or describe_cause(cause)
             return SettingsError(

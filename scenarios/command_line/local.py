@@ -56,6 +56,8 @@ POLL_SECONDS = 0.1
 
 
 class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuites):
+    place = "this machine"
+
     def close(self) -> None:
         """The connection to the database belongs to Django."""
 

@@ -1,6 +1,8 @@
 """What people type who know other command lines: help, versions, words and options in unusual places."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.servers.loopback import free_port
 from tests.servers.scripted_api import Answer, problem, scripted_api
 from tests.servers.scripted_runs import RUN, fault_row, run_row
 
+PROJECT = Path(__file__).resolve().parents[3]
 EMPTY = Answer({"items": [], "next_cursor": None})
 HEALTH = Answer({"status": "ok", "version": "9.8.7"})
 
@@ -61,6 +64,8 @@ def test_help_of_a_verb_is_shown_as_by_its_option(
         (("host", "xyz"), "unknown verb 'xyz'; choose one of add, list, show, test, remove"),
         (("runs", "--status", "passd"), "unknown status 'passd'; did you mean 'passed'?"),
         (("runs", "--since", "yesterday"), "invalid time 'yesterday'; write it as 2026-01-01T12:00:00Z"),
+        (("runs", "--limit", "x"), "invalid number 'x'; write it in digits"),
+        (("acknowledge", "x", "--reason", "y"), "invalid number 'x'; write it in digits"),
         (("runs", "--lim", "3"), "unrecognized arguments: --lim 3"),
         (
             ("schedule", "set", "n", "--cron", "* * * * *"),
@@ -92,7 +97,7 @@ def test_versions_of_both_are_shown_and_the_own_one_without_a_coordinator(
 ) -> None:
     with scripted_api(HEALTH) as server:
         code, out, _ = call(capsys, "version", "--json", "--server", server.url)
-    assert (code, json.loads(out)["coordinator"]) == (0, "9.8.7")
+    assert (code, json.loads(out)["coordinator"], json.loads(out)["server"]) == (0, "9.8.7", server.url)
     code, out, err = call(capsys, "version")
     assert (code, out.startswith("Client: "), "No coordinator is named" in err) == (0, True, True)
     code, out, err = call(capsys, "version", "--server", f"http://127.0.0.1:{free_port()}")
@@ -168,3 +173,36 @@ def test_refused_kind_of_events_is_named(capsys: pytest.CaptureFixture[str]) -> 
     assert (code, "unknown kind 'x'" in err) == (2, True), err
     assert server.asked[0].path == "/api/v1/events?kind=x&wait=20"
     assert server.asked[0].headers["Last-Event-ID"] == "5"
+
+
+def test_output_without_a_place_is_one_sentence() -> None:
+    """A full disk, and a closed standard output."""
+    command = f"{sys.executable} -m coordinator_client.command_line.program"
+    with scripted_api(EMPTY) as server:
+        for redirection, code, said in ((">/dev/full", 2, "No space left on device"), (">&-", 0, "")):
+            line = f"exec {command} runs --json --server {server.url} {redirection}"
+            done = subprocess.run(
+                ["bash", "-c", line], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=600
+            )
+            assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+            assert "Traceback" not in done.stderr
+
+
+def test_server_without_tls_is_no_question_of_certificates(capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_api(EMPTY) as server:
+        address = server.url.replace("http://", "https://")
+        code, _, err = call(capsys, "runs", "--server", address)
+    assert (code, "does not speak TLS" in err, "certificate" in err) == (2, True, False), err
+
+
+def test_each_invalid_field_is_named_with_its_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    errors = [
+        {"path": f"body.{name}", "message": "invalid value", "hint": "write it as 'HH:MM'"}
+        for name in ("window_from", "window_to")
+    ]
+    words = ("schedule", "set", "n", "--scenario", "s", "--cron", "0 3 * * *", "--window", "1-2")
+    with scripted_api(problem(422, "Invalid.", *errors)) as server:
+        code, _, err = call(capsys, *words, "--server", server.url)
+    assert code == 2
+    assert "Invalid window_from: invalid value (write it as 'HH:MM')" in err
+    assert "Invalid window_to: invalid value (write it as 'HH:MM')" in err
