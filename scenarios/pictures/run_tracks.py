@@ -1,8 +1,10 @@
 """Curves of a run below its timeline, on the same axis of time: of its loads, and of what its probes saw."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from django.utils.safestring import SafeString
 
@@ -102,12 +104,11 @@ def _read_looks(watched_looks: ValidationLooks) -> Track:
     return Track(watched.validation, what, unit, points, list(find_misses(looks)))
 
 
-def _choose_points(track: Track, begin: float, end: float) -> list[Point]:
+def _choose_points(track: Track, begin: float, end: float) -> Sequence[Point]:
     """Those in the span, and the neighbours on both sides, to which the line leads."""
-    inside = [place for place, (at, _) in enumerate(track.points) if begin <= at <= end]
-    if not inside:
-        return []
-    return list(track.points[max(0, inside[0] - 1) : inside[-1] + 2])
+    first = bisect_left(track.points, begin, key=itemgetter(0))
+    last = bisect_right(track.points, end, key=itemgetter(0))
+    return track.points[max(0, first - 1) : last + 1] if first < last else ()
 
 
 def _draw_phases(history: RunHistory, scale: Scale, bottom: float) -> Iterator[SafeString]:

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from django.utils.safestring import SafeString
 
@@ -110,9 +111,11 @@ def find_unused(labels: Sequence[str]) -> float:
     return float(max(0, round(LEFT - 20 - longest * LABEL_CHARACTER)))
 
 
-def wrap_label(label: str) -> list[str]:
+# A picture asks for the lines of each label several times.
+@lru_cache(maxsize=1024)
+def wrap_label(label: str) -> Sequence[str]:
     """The lines of a label, all of it."""
-    return textwrap.wrap(label, LABEL_CHARACTERS) or [""]
+    return tuple(textwrap.wrap(label, LABEL_CHARACTERS)) or ("",)
 
 
 def _band(number: int, band: Band, height: float) -> SafeString:

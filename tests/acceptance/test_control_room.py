@@ -416,21 +416,33 @@ LOST = """() => [...document.querySelectorAll("#result_list tbody td, #result_li
     .map((cell) => cell.textContent)"""
 
 
+# Targets that a finger cannot hit. Links within text are excepted, as in WCAG 2.2, 2.5.8.
+SMALL = """() => [...document.querySelectorAll(
+        "button, summary, select, input, .button, nav a, .object-tools a")]
+    .filter((one) => one.type !== "hidden" && one.checkVisibility({visibilityProperty: true}))
+    .map((one) => [one, one.getBoundingClientRect()])
+    .filter(([one, box]) => box.width > 1 && box.height > 1 && (box.height < 24 || box.width < 24))
+    .map(([one, box]) => `${one.outerHTML.slice(0, 80)} ${box.width} × ${box.height}`)"""
+
+
 def test_every_page_fits_a_width_of_360_pixels_and_asks_for_nothing_that_the_policy_forbids(
     room: ControlRoom, page: Page, watch: Watch, pages: dict[str, str]
 ) -> None:
     """A list shows every value there, with what it is of."""
     page.set_viewport_size({"width": 360, "height": 800})
-    wide, lists = {}, 0
+    wide, small, lists = {}, {}, 0
     for name, address in pages.items():
         page.goto(room.base + address, wait_until="load" if name in LIVE else "networkidle")
         width = page.evaluate("document.documentElement.scrollWidth")
         if width > 360:
             wide[name] = width
+        if name != "api" and (found := page.evaluate(SMALL)):  # Swagger's own page
+            small[name] = found
         if re.fullmatch(r"/admin/scenarios/[a-z]+/", address):
             lists += 1
             assert page.evaluate(LOST) == [], address
             assert not page.locator("#result_list thead").is_visible()
     assert wide == {}
+    assert small == {}
     assert lists >= 9
     assert watch.complaints == []
