@@ -117,7 +117,7 @@ def serve(words: Sequence[str] | None = None, keep: Callable[[], None] | None = 
 
 def prepare_guardian(text: str) -> None:
     """Import what the guardian of the fault needs that was just described: it is injected next."""
-    with contextlib.suppress(Refusal):
+    with contextlib.suppress(Refusal, ImportError):
         request = parse_request(text)
         kind = request.get("kind")
         if request.get("do") == "describe" and isinstance(kind, str) and kind in KINDS:

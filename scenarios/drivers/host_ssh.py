@@ -78,9 +78,8 @@ async def _connect(host: RegisteredHost, target: _Target) -> asyncssh.SSHClientC
     except TimeoutError as error:
         raise StepNotSent(_explain(host, "did not answer in time")) from error
     except asyncssh.HostKeyNotVerifiable as error:
-        raise StepNotSent(
-            _explain(host, f"has another key than {settings.SSH_KNOWN_HOSTS or '~/.ssh/known_hosts'!r} says")
-        ) from error
+        known = str(settings.SSH_KNOWN_HOSTS or "~/.ssh/known_hosts")
+        raise StepNotSent(_explain(host, f"has another key than {known!r} says")) from error
     except asyncssh.PermissionDenied as error:
         raise StepNotSent(_explain(host, "does not accept a key of SSH_KEYS for this user")) from error
     except (OSError, UnicodeError, asyncssh.Error) as error:
