@@ -9,7 +9,13 @@ from typing import Any, Mapping
 
 from injector.host.arguments import Json, Process, Record, Refusal
 from injector.host.kind import Call, Kind, Once, find_way
-from injector.host.processes import find_processes, is_running, is_stopped, send_signal
+from injector.host.processes import (
+    find_processes,
+    is_running,
+    is_stopped,
+    send_signal,
+    wait_until_stopped,
+)
 from injector.host.programs import read_text, write_text
 from injector.host.store import Store
 from injector.host.units import can_start_units, find_deadly_unit, find_unit, is_in_container_of_host
@@ -63,6 +69,7 @@ class Pause(Kind):
         stopped = [process[0] for process in target["processes"] if send_signal(process, signal.SIGSTOP)]
         if not stopped:
             raise Refusal("the process has just ended", "not_done")
+        wait_until_stopped(target["processes"])
         return {"pids": stopped, "mechanism": "SIGSTOP"}
 
     def renew(self, record: Record, store: Store) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from injector.host.arguments import Process, Refusal, get_port, get_text
 from injector.host.limits import END_SECONDS
+from injector.host.programs import read_text
 from injector.host.store import now
 
 MAX_TARGETS = 64
@@ -41,11 +42,28 @@ def is_running(process: Sequence[int]) -> bool:
 
 
 def is_stopped(process: Sequence[int]) -> bool:
-    try:
-        state, _, start = read_process(process[0])
-    except (OSError, IndexError, ValueError):
-        return False
-    return start == process[1] and state in {"T", "t"}
+    """Whether it is stopped, or will be before it runs again: SIGSTOP takes effect once it gets a core."""
+    # The second time, because it may stop between the looks at its state and at its signals.
+    return is_running(process) and any(has_stop(process[0]) for _ in range(2))
+
+
+def has_stop(pid: int) -> bool:
+    text = read_text(f"/proc/{pid}/status")
+    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", text, re.MULTILINE)
+    is_pending = any(int(mask, 16) >> (signal.SIGSTOP - 1) & 1 for mask in masks)
+    return is_pending or re.search(r"^State:\s*[Tt]\b", text, re.MULTILINE) is not None
+
+
+def wait_until_stopped(processes: Sequence[Process]) -> None:
+    """Wait until they stand still; no longer than for any other end, because one may hang on a dead disk."""
+    deadline = time.monotonic() + END_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            if all(
+                not is_running(process) or read_process(process[0])[0] in {"T", "t"} for process in processes
+            ):
+                return
+        time.sleep(0.01)
 
 
 def send_signal(process: Sequence[int], number: int) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from injector.host.arguments import Refusal
 from injector.host.kinds import KINDS
 from injector.host.pause import check_freezer
+from injector.host.processes import identify, is_stopped
 from injector.host.store import Store
 from tests.servers.loopback import wait_for
 from tests.servers.target_host import (
@@ -206,6 +207,19 @@ def test_a_guardian_whose_record_was_deleted_ends_the_fault(
     host.inject("f1", "pause", pidfile=str(pid_file))
     next(host.state.glob("fault-*.json")).write_text("{")
     wait_until_continued(shop)
+
+
+def test_process_that_has_yet_to_get_a_core_to_stop_counts_as_stopped() -> None:
+    with subprocess.Popen(["nice", "-n", "19", "sh", "-c", "while :; do :; done"]) as busy:
+        try:
+            process = identify(busy.pid)
+            for _ in range(20):
+                assert not is_stopped(process)
+                busy.send_signal(signal.SIGSTOP)
+                assert is_stopped(process)
+                busy.send_signal(signal.SIGCONT)
+        finally:
+            busy.kill()
 
 
 def test_a_process_that_somebody_continued_is_a_lost_fault(
