@@ -22,7 +22,7 @@ class Feeds(Protocol):
     def watch_events(self, which: FeedFilter, after: str) -> Iterator[FeedEvent | None]:
         """Yield the events of all runs as they happen, without an end; None in between.
 
-        `after` is the position of an event; if empty, it begins with what comes now.
+        `after` is the position of an event; if empty, it begins with the events from now on.
 
         Raises:
             UnavailableError: the coordinator has not responded for a minute.

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 VERB = "VERB"
 USAGE_ERROR = 2
-# What other command lines call these verbs.
+# Names of these verbs in other command lines.
 ELSEWHERE = {
     "apply": "import",
     "cancel": "stop",
@@ -44,7 +44,7 @@ class VerbParser(ArgumentParser):
 
 
 def suggest(word: str, choices: Iterable[Any]) -> str:
-    """What was perhaps meant, or everything that there is."""
+    """The names that were perhaps meant, or all of them."""
     from difflib import get_close_matches  # noqa: PLC0415 - slow, and for mistakes only
 
     known = [str(choice) for choice in choices]

@@ -1,1 +1,1 @@
-"""Backup and restore: one file with the database and the key that its secrets are derived from."""
+"""Backup and restore: one file with the database and the key from which its secrets are derived."""

@@ -80,12 +80,12 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[tuple[Manifest, Path, str]]:
-    """The manifest, the database as a file that goes away again, and the secret key or "".
+    """The manifest, the database as a temporary file, and the secret key or "".
 
     Every member is read whole, so that a damaged one is found before anything is changed.
 
     Raises:
-        BackupError: the file is missing, damaged, or no backup that this version can read.
+        BackupError: the file is missing or damaged, or is not a backup that this version can read.
     """
     with contextlib.ExitStack() as stack:
         try:

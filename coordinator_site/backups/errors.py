@@ -1,4 +1,4 @@
-"""What keeps a backup from being made or restored."""
+"""Why a backup cannot be made or restored."""
 
 
 class BackupError(Exception):

@@ -1,4 +1,4 @@
-"""What the present database tells before it is replaced: who uses it, and what it knows to be broken."""
+"""What the present database shows before it is replaced: who uses it, and which faults are injected."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The page *New test*: what must keep working, what breaks, how strong; a scenario comes of it."""
+"""The page *New test*: what must keep working, what breaks and how badly. It makes a scenario."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What connections are encrypted with, from PEM files of the site. Without Django: loads need it, too."""
+"""TLS contexts for connections, from PEM files of the site. Without Django, because loads need them, too."""
 
 import os
 import ssl

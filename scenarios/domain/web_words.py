@@ -72,7 +72,7 @@ class Auth(Declaration):
 class Tls(Declaration):
     """`ca` and `certificate` are names of PEM files in CERTIFICATE_DIR: the authorities to trust instead of
     the system's, and a client certificate with its key. With `verify: false`, any certificate is accepted,
-    also that of an impostor; the plan warns of it. Hosts that a redirect leads to see none of this.
+    even that of an impostor; the plan warns about it. Hosts that a redirect leads to see none of this.
     """
 
     verify: bool = True

@@ -1,4 +1,4 @@
-"""Faults of containers, and how containers are, which docs/containers.md describes."""
+"""Faults and probes of containers; see docs/containers.md."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -32,7 +32,7 @@ MIXED = "mixed"
 
 
 class Container:
-    """As a probe, it tells the state, the health and the restarts of containers.
+    """As a probe, it returns the state, the health and the restarts of containers.
 
     As a fault, it pauses, kills, restarts or stops containers, takes them from a network, lowers their
     limits, or breaks the network inside. If their engine is on the worker's machine, every fault but

@@ -26,7 +26,7 @@ _WAYS = ("where", "image")
 
 
 class Limits(Declaration):
-    """The container may use so many `cpus` and so much `memory`, both lower than before."""
+    """The container may use this many `cpus` and this much `memory`, both less than before."""
 
     cpus: Annotated[float, Field(ge=0.01, le=4096)] = Field(ABSENT)
     memory: Size = Field(ABSENT)

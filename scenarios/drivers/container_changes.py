@@ -69,12 +69,12 @@ async def inject(address: EngineAddress, fault: FaultCall) -> Mapping[str, Any]:
 
 
 async def renew(address: EngineAddress, fault: FaultCall) -> None:
-    """Raises FaultGone: one of the containers does not have it any more."""
+    """Raises FaultGone if one of the containers no longer has it."""
     await _ask_guardian(address, {"do": "renew", "id": fault.id, "lease": fault.lease})
 
 
 async def remove(address: EngineAddress, fault: FaultCall) -> bool:
-    """Undo the change where it is; False where it was nowhere."""
+    """Undo the change in each container; returns False if none had it."""
     target = fault.target
     was_there = False
     if target["guarded"]:

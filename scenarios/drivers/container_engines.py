@@ -144,10 +144,10 @@ def find_engine(given: str | None) -> EngineAddress:
 
 
 async def call(function: Callable[..., T], *given: Any) -> T:
-    """Call the function, which speaks to an engine, in a thread of its own.
+    """Call the function, which speaks to an engine, in a separate thread.
 
-    A thread that hangs must keep neither others from theirs nor the process from its end. It ends by itself:
-    each call of an engine has a limit.
+    A thread that hangs must not delay other calls or the end of the process. It ends by itself, because each
+    call of an engine has a limit.
 
     Raises:
         StepFailed: and its kinds, as the Refusal says.

@@ -28,7 +28,7 @@ _ID = re.compile(r"[0-9a-f]{64}")
 
 
 def list_containers(engine: Engine) -> list[Json]:
-    """All containers of the engine, those that do not run included, by name."""
+    """All containers of the engine, including those that do not run, by name."""
     found = engine.get("/containers/json?all=1")
     if not isinstance(found, list) or not all(isinstance(one, dict) and one.get("Id") for one in found):
         raise StepImpossible(f"engine {engine.name!r} does not list containers as an engine does")
@@ -43,7 +43,7 @@ def name_container(listed: Mapping[str, Any]) -> str:
 
 
 def find_selected(selection: Selection, listed: Sequence[Json]) -> list[Json]:
-    """Those that the words of the step mean, whatever their state."""
+    """The containers that the words of the step select, in any state."""
     if selection.name is not None:
         return [one for one in listed if name_container(one) == selection.name]
     where = selection.where or {}

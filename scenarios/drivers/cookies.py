@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Per origin; a target could fill the memory otherwise.
 MAX_COOKIES = 100
-# Shorter values, such as 'en', are no secrets: striking them out would damage every text that has them.
+# Shorter values, such as 'en', are not secrets: redacting them would damage every text that has them.
 MIN_SECRET_LENGTH = 8
 
 
@@ -53,7 +53,7 @@ class KeptCookies:
 
 
 def _expire(morsel: "Morsel[str]") -> None:
-    """See to it that a cookie that ended before now is deleted.
+    """Make sure that a cookie that has expired is deleted.
 
     The jar takes the beginning of 1970, with which many servers delete cookies, for no time at all.
     """
@@ -65,7 +65,7 @@ def _expire(morsel: "Morsel[str]") -> None:
 
 
 def find_cookies(platform: Any, service: str) -> KeptCookies:
-    """What the run has kept of the service.
+    """The cookies that the run keeps for the service.
 
     Raises:
         StepImpossible: the step does not belong to a run.

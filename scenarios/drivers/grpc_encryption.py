@@ -1,7 +1,7 @@
 """Encrypts the connection of a gRPC channel.
 
-grpcio's own encryption takes neither any certificate nor one that has expired, and does not say what is wrong
-with one. So the channel connects to a Unix socket of this process, which passes its bytes on.
+grpcio's own encryption cannot accept any certificate, or an expired one, and does not say what is wrong with
+a certificate. So the channel connects to a Unix socket of this process, which passes its bytes on.
 """
 
 import asyncio
@@ -81,6 +81,6 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     except OSError:
-        pass  # the channel learns of it as of any lost connection
+        pass  # the channel notices it like any lost connection
     finally:
         writer.transport.abort()

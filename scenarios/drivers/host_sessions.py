@@ -1,7 +1,7 @@
-"""Processes of the host program that answer one request after another, each by a connection that is kept.
+"""Processes of the host program that answer one request after another, each over a connection that is kept.
 
-A process of its own for each call takes the host a shell, a start of Python and its imports: most of the time
-of a call.
+A new process for each call costs the host a shell, a start of Python and its imports, which is most of the
+time of a call.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ import asyncssh
 from injector.host.bundle import READER, build_served
 from scenarios.drivers.host_program import MAX_ANSWER
 
-# A program that an earlier version has installed never says that it serves: calls wait so long for it once.
+# A program of an earlier version never says that it serves: calls wait for it this long, once.
 START_SECONDS = 2.0
 # After so long, it does not serve.
 MAX_START_SECONDS = 20.0
 # How long a call waits for those before it.
 TURN_SECONDS = 2.5
-# Then a host that did not serve is asked again: another version may be installed.
+# After this, a host that did not serve is asked again, because another version may be installed.
 REFUSED_SECONDS = 600.0
 # The word of a command that makes Python read its program from standard input.
 _STANDARD_INPUT = re.compile(r"(?<=\s)-(?=\s|$)")
@@ -34,7 +34,7 @@ _refused: dict[Hashable, float] = {}
 
 
 class NotServedError(ConnectionError):
-    """There is no process that takes requests, whereas the connection may be alive."""
+    """No process takes requests, although the connection may be alive."""
 
 
 class Session:
@@ -45,7 +45,7 @@ class Session:
         self._unread = b""
 
     async def ask(self, line: str) -> bytes:
-        """The line that it answers.
+        """Send a request, and return the line of the answer.
 
         Raises:
             NotServedError: it has ended.
@@ -58,7 +58,7 @@ class Session:
         return await self.read_line()
 
     async def read_line(self) -> bytes:
-        """As `ask`, without a question."""
+        """As `ask`, without a request."""
         found = self._unread
         while b"\n" not in found:
             if len(found) > MAX_ANSWER:
@@ -105,7 +105,7 @@ class KeptSession:
 
     @asynccontextmanager
     async def take(self, command: str, seconds: float) -> AsyncIterator[Session | None]:
-        """The session for one call; None where there is none. A dead connection is found in these seconds."""
+        """The session for one call; None if there is none. A dead connection is noticed in these seconds."""
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 await self._turn.acquire()
@@ -115,7 +115,7 @@ class KeptSession:
         try:
             yield await self._find(command, seconds)
         except BaseException:
-            # Its answer may still come, and would be taken for that to the next question.
+            # Its answer may still arrive, and would be taken for that to the next request.
             self.is_broken = True
             if self._session is not None:
                 self._session.close()

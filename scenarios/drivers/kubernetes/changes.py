@@ -64,7 +64,7 @@ async def change(
     lease: float,
     build: Callable[[Object], Sequence[Change]],
 ) -> Sequence[Change]:
-    """Mark and change the object; nothing where the fault has it already.
+    """Mark and change the object, unless it already has the fault.
 
     Raises:
         StepNotDone: it is gone, another fault has it, or somebody keeps changing it.
@@ -128,9 +128,9 @@ def _explain_loss(target: Target, found: Object | None, fault_id: str) -> str:
 
 
 async def remove_from(client: Client, target: Target, fault_id: str = "") -> bool:
-    """Remove the fault of an object; False where the object or its fault is gone.
+    """Remove the fault of an object; returns False if the object or its fault is gone.
 
-    With `fault_id`, of that fault alone. What others have changed meanwhile stays as it is.
+    With `fault_id`, only that fault. Changes that others have made meanwhile stay.
     """
     for _ in range(MAX_TRIES):
         found = await client.get(target.resource, target.namespace, target.name)
@@ -163,7 +163,7 @@ async def remove_expired(client: Client, target: Target) -> bool:
 
 
 def is_expired(mark: marks.Mark, client: Client) -> bool:
-    """Whether its time is over; also where nobody can read until when it lasts."""
+    """Whether its time is over, or cannot be read."""
     return mark.until is None or mark.until.astimezone(UTC) <= client.now()
 
 
@@ -194,7 +194,7 @@ async def for_each_or_none(
     fault_id: str,
     call: Callable[[Target], Coroutine[Any, Any, T]],
 ) -> dict[Target, T]:
-    """The results; where one fails, the fault is removed from all others.
+    """The results; if one fails, the fault is removed from all others.
 
     Raises:
         StepNotDone: no object has the fault.
@@ -224,7 +224,7 @@ def join(failures: Mapping[Target, StepFailed]) -> str:
 
 
 def raise_failures(failures: Mapping[Target, StepFailed]) -> None:
-    """Raise what is known least of, with the sentences of all."""
+    """Raise the least certain failure, with the sentences of all."""
     if not failures:
         return
     is_not_done = all(isinstance(error, StepNotDone) for error in failures.values())

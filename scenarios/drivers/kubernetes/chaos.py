@@ -28,7 +28,7 @@ async def find_resource(client: Client, wanted: ChaosObject) -> Resource:
     """Where the API has such objects.
 
     Raises:
-        StepImpossible: it is not installed, or it is no fault that ends by itself.
+        StepImpossible: it is not installed, or is not a fault that ends by itself.
     """
     group, _, version = wanted.api_version.partition("/")
     title = _TITLES[group]
@@ -128,7 +128,7 @@ async def list_made(client: Client, target: Target, fault_id: str) -> list[Objec
 
 
 async def renew(client: Client, wanted: ChaosObject, target: Target, fault_id: str, lease: float) -> None:
-    """Keep the fault; by another object where more than half of the newest one's time is over."""
+    """Keep the fault, by another object if more than half of the newest one's time is over."""
     made = await list_made(client, target, fault_id)
     lasting = [found for found in made if not found["metadata"].get("deletionTimestamp")]
     if not lasting:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PAGE = 500
 MAX_CONNECTIONS = 16
-# Waited where a server that is overloaded does not say how long.
+# Seconds to wait if an overloaded server does not say how long.
 DEFAULT_REST_SECONDS = 1.0
 JSON_PATCH = "application/json-patch+json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -65,7 +65,7 @@ class Client:
         return max(0.0, self._deadline - asyncio.get_running_loop().time())
 
     def now(self) -> datetime:
-        """The time by the server's clock, as of its last answer: all who use the cluster agree on it."""
+        """The time by the server's clock, as of its last answer, on which all users of the cluster agree."""
         return datetime.fromtimestamp(datetime.now(UTC).timestamp() + self._ahead, UTC)
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
@@ -87,7 +87,7 @@ class Client:
         fields: str = "",
         at_most: int | None = None,
     ) -> list[Object]:
-        """The objects that both selectors match, page by page; with `at_most`, the first ones alone."""
+        """The objects that both selectors match, page by page; with `at_most`, only the first ones."""
         asked = Request("list", resource, namespace)
         words = {"limit": str(at_most or PAGE), "labelSelector": labels, "fieldSelector": fields}
         found: list[Object] = []
@@ -145,7 +145,7 @@ class Client:
         uid: str = "",
         grace: float | None = None,
     ) -> bool:
-        """Delete the object, if it is still the one with this `uid`; False where it is not there."""
+        """Delete the object, if it is still the one with this `uid`; returns False if it does not exist."""
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid:
             options["preconditions"] = {"uid": uid}
@@ -161,7 +161,7 @@ class Client:
         return True
 
     async def read_resources(self, api_version: str) -> list[Object]:
-        """What the server says about the resources of an API version; none where it has no such version."""
+        """What the server says about the resources of an API version; empty if it has no such version."""
         path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
         group, _, version = api_version.rpartition("/")
         asked = Request("get", Resource(group, version, "", "", is_namespaced=False), None)
@@ -328,7 +328,7 @@ def _build_context(tls: Tls) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if tls.certificate:
-        # Python reads certificates of a client from files alone.
+        # Python reads client certificates only from files.
         with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
             file.write(f"{tls.certificate}\n{tls.key}")
             file.flush()
