@@ -3,7 +3,7 @@ from django.core import checks
 from django.db.models.signals import m2m_changed, post_migrate
 
 from metrics_app.metrics import read_at_scrape
-from scenarios.checks import check_database_encoding, check_drivers, check_host, check_outside
+from scenarios.checks import check_clusters, check_database_encoding, check_drivers, check_host, check_outside
 
 
 class ScenariosConfig(AppConfig):
@@ -16,6 +16,7 @@ class ScenariosConfig(AppConfig):
         from scenarios.access.groups import admit_members, make_groups  # noqa: PLC0415
         from scenarios.supervision.gauges import read_gauges  # noqa: PLC0415
 
+        checks.register(check_clusters)
         checks.register(check_drivers)
         checks.register(check_host)
         checks.register(check_outside)

@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error
 
 from scenarios.database.errors import encoding_problem
 from scenarios.drivers import hosts, load_drivers
+from scenarios.drivers.kubernetes.clusters import NoCluster, list_clusters, read_cluster
 
 
 def check_drivers(**_options: Any) -> list[CheckMessage]:
@@ -55,3 +56,17 @@ def check_host(**_options: Any) -> list[CheckMessage]:
         "container's own name changes when it is made again."
     )
     return [checks.Warning(sentence, hint=hint, id="scenarios.W002")]
+
+
+def check_clusters(**_options: Any) -> list[CheckMessage]:
+    """A warning alone: a kubeconfig may be replaced, and undos of other faults must not wait for it."""
+    if not settings.KUBERNETES_CONFIG:
+        return []
+    found: list[CheckMessage] = []
+    try:
+        for cluster in list_clusters():
+            read_cluster(cluster)
+    except NoCluster as error:
+        hint = "KUBERNETES_CONFIG is the path of a kubeconfig that this process may read."
+        found.append(checks.Warning(f"Kubernetes: {error}.", hint=hint, id="scenarios.W003"))
+    return found

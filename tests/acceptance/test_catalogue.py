@@ -77,6 +77,8 @@ ON_SECOND_MACHINE = ("network-slow", "network-blackhole")
 WITH_SYSTEMD = ("unit-restarted",)
 # test_containers.py carries them out.
 IN_CONTAINERS = ("container-paused", "container-killed", "container-cut-off", "container-starved")
+# test_kubernetes_runs.py runs them.
+IN_CLUSTERS = ("deployment-scaled-down", "pods-deleted", "pods-isolated")
 # Those of one host wait for each other, so they begin first.
 NAMES = [*ON_HOST, *BY_SERVER, *BY_PROXY]
 
@@ -208,7 +210,8 @@ def test_busy_processors_were_seen_on_the_machine(outcome: Outcome) -> None:
 def test_every_scenario_for_any_service_was_run(outcome: Outcome) -> None:
     stored = {path.stem for path in CATALOGUE.glob("*.yaml") if " fault:" in path.read_text()}
     assert outcome.verdicts.keys() == set(NAMES)
-    assert stored == {*NAMES, *ON_SECOND_MACHINE, *WITH_SYSTEMD, *IN_CONTAINERS}
+    elsewhere = {*ON_SECOND_MACHINE, *WITH_SYSTEMD, *IN_CONTAINERS, *IN_CLUSTERS}
+    assert stored == {*NAMES, *elsewhere}
 
 
 def test_neither_the_proxy_nor_the_database_has_a_fault_left(outcome: Outcome) -> None:

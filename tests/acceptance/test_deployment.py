@@ -15,7 +15,7 @@ from django.core.management import get_commands, load_command_class
 from scenarios.engine.rollback import UNDO_DELAYS
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.loopback import wait_for
-from tests.servers.manifests import DEPLOY, UNITS, Process, documents, of_kubernetes, processes
+from tests.servers.manifests import DEPLOY, IMAGE, UNITS, Process, documents, of_kubernetes, processes
 
 PROCESSES = processes()
 TOOLS = Path(sys.executable).parent
@@ -121,6 +121,39 @@ def test_kubernetes_applies_each_manifest_but_the_example_of_a_secret() -> None:
     others = {"kustomization.yaml", "secret.example.yaml"}
     assert {*kustomization["resources"], *others} == {path.name for path in folder.iterdir()}
     assert all("kind" in document for path in folder.iterdir() for document in documents(path))
+
+
+def test_kubernetes_starts_pods_of_a_version_after_its_own_migration() -> None:
+    pod = documents(DEPLOY / "kubernetes" / "coordinator.yaml")[0]["spec"]["template"]["spec"]
+    assert pod["initContainers"][0]["args"][1:] == ["manage.py", "wait_for_migrations"]
+    (job,) = documents(DEPLOY / "kubernetes" / "migrate.yaml")
+    (kustomization,) = documents(DEPLOY / "kubernetes" / "kustomization.yaml")
+    (replacement,) = kustomization["replacements"]
+    (target,) = replacement["targets"]
+    assert target["select"] == {"kind": "Job", "name": job["metadata"]["name"]}
+    place = target["options"]
+    assert job["metadata"]["name"].split(place["delimiter"])[place["index"]] == "VERSION"
+    tag = replacement["source"]["options"]
+    assert f"{IMAGE}:1.2.3".split(tag["delimiter"])[tag["index"]] == "1.2.3"
+
+
+def test_overlay_for_faults_of_kubernetes_names_each_of_its_files() -> None:
+    folder = DEPLOY / "kubernetes-faults"
+    (kustomization,) = documents(folder / "kustomization.yaml")
+    named = {*kustomization["resources"], *(patch["path"] for patch in kustomization["patches"])}
+    optional = {"roles-of-nodes.yaml", "kustomization.yaml"}
+    assert named | optional == {"../kubernetes", *(path.name for path in folder.iterdir())}
+    (account,) = documents(folder / "account.yaml")
+    (patch,) = documents(folder / "coordinator.yaml")
+    (sweeper,) = documents(folder / "sweeper.yaml")
+    pods = [patch["spec"]["template"]["spec"], sweeper["spec"]["jobTemplate"]["spec"]["template"]["spec"]]
+    for pod in pods:
+        assert pod["serviceAccountName"] == account["metadata"]["name"]
+        assert pod["automountServiceAccountToken"] is True
+    bound = [each["subjects"][0] for each in documents(folder / "roles.yaml") if "subjects" in each]
+    assert [(each["name"], each["namespace"]) for each in bound] == [
+        (account["metadata"]["name"], account["metadata"]["namespace"])
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(DEPLOY.glob("*/prometheus*.yml")), ids=lambda path: path.stem)

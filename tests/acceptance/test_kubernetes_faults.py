@@ -4,19 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from scenarios.domain.errors import FaultGone, StepImpossible, StepNotDone
-from scenarios.drivers.kubernetes.arguments import KubernetesArguments
+from scenarios.drivers.kubernetes import chaos
+from scenarios.drivers.kubernetes.arguments import ChaosObject, KubernetesArguments
+from scenarios.drivers.kubernetes.changes import Target
+from scenarios.drivers.kubernetes.client import connected
 from scenarios.drivers.kubernetes.driver import Kubernetes
+from scenarios.drivers.kubernetes.resources import Resource
 from scenarios.drivers.kubernetes.rules import RBAC, build_roles
+from scenarios.drivers.kubernetes.selection import list_names
 from scenarios.drivers.kubernetes.sweeping import sweep
-from tests.servers.cluster_shop import Shop, build_fault, open_shop
+from tests.servers.cluster_shop import LONG, Shop, build_fault, open_shop
 from tests.servers.kube_apiserver import LIMITED_USER, ApiServer, build_node, build_pod, kube_apiserver
 from tests.servers.loopback import wait_for
 from tests.unit.scenarios.drivers.conftest import Platform
-from tests.unit.scenarios.drivers.one_fault import injecting
+from tests.unit.scenarios.drivers.one_fault import OneFault, injecting
 
 pytestmark = pytest.mark.kube_apiserver
 
@@ -267,7 +273,7 @@ async def test_eviction_obeys_a_disruption_budget(shop: Shop) -> None:
     path = f"/apis/policy/v1beta1/namespaces/{shop.namespace}/poddisruptionbudgets"
     shop.server.ask("POST", path, budget)
     shop.server.merge(shop.find_path("pods", "cart-0") + "/status", {"status": {"phase": "Running"}})
-    words = {"namespace": shop.namespace, "name": "cart-0", "evict": {}, "timeout": "2s"}
+    words = {"namespace": shop.namespace, "name": "cart-0", "evict": {}, "timeout": "9s"}
     with pytest.raises(StepNotDone, match="a disruption budget forbids it"):
         await build_fault(words).inject()
     assert "cart-0" in shop.list_pods()
@@ -357,11 +363,25 @@ async def test_printed_role_is_enough_for_its_kind_and_for_the_sweeper(
     of = {"name": "cart"} if kind in {"scale", "rollout_restart"} else {"where": {"app": "cart"}, "pick": 1}
     words = {"replicas": 0} if kind == "scale" else {}
     fault = build_fault({"namespace": shop.namespace, **of, kind: words})
+    await until_allowed(fault)
     await fault.inject()
     await fault.renew()
     assert (await sweep()).failed == []
     await fault.remove()
     assert not await fault.is_present()
+
+
+async def until_allowed(fault: OneFault) -> None:
+    """The authorizer of the server sees a new Role a moment later."""
+
+    def is_allowed() -> bool:
+        try:
+            asyncio.run(fault.driver.choose_target(fault.arguments, fault.platform))
+        except StepNotDone:
+            return False  # it says that it forbids it
+        return True
+
+    await asyncio.to_thread(wait_for, is_allowed, what="the Role is in force")
 
 
 async def test_probes_count_what_is_there(shop: Shop) -> None:
@@ -400,3 +420,32 @@ async def look(words: dict[str, Any]) -> dict[str, Any]:
     seen = dict(await Kubernetes().probe(arguments, Platform()))
     del seen["elapsed"]
     return seen
+
+
+async def test_object_of_another_operator_is_renewed_by_another_object(shop: Shop) -> None:
+    """ConfigMaps stand for the objects: none of the operators is here."""
+    wanted = ChaosObject.model_construct(api_version="v1", kind="ConfigMap", spec={"selector": {}})
+    target = Target(Resource("", "v1", "configmaps", "ConfigMap"), shop.namespace, "delay", "")
+    async with connected(None, 60.0) as client:
+        names = [await chaos.inject(client, wanted, target, "f-1", LONG) for _ in range(2)]
+        assert names == ["delay-0", "delay-0"]
+        await chaos.renew(client, wanted, target, "f-1", LONG)
+        assert list_names(await chaos.list_made(client, target, "f-1")) == "delay-0"
+        with patch.object(chaos, "MIN_SECONDS", 0.0):  # half of its time is over
+            await chaos.renew(client, wanted, target, "f-1", 0.0)
+        assert list_names(await chaos.list_made(client, target, "f-1")) == "delay-1"
+        assert await chaos.remove(client, target, "f-1") is True
+        assert await chaos.remove(client, target, "f-1") is False
+        with pytest.raises(FaultGone, match="its object was deleted"):
+            await chaos.renew(client, wanted, target, "f-1", LONG)
+
+
+async def test_chaos_that_is_not_installed_is_refused(shop: Shop) -> None:
+    spec = {"action": "delay", "mode": "all", "selector": {}}
+    for version, kind, sentence in (
+        ("chaos-mesh.org/v1alpha1", "NetworkChaos", "has no NetworkChaos of .*: install Chaos Mesh there"),
+        ("litmuschaos.io/v1alpha1", "ChaosEngine", "has no ChaosEngine of .*: install Litmus there"),
+    ):
+        words = {"namespace": shop.namespace, "chaos": {"apiVersion": version, "kind": kind, "spec": spec}}
+        with pytest.raises(StepImpossible, match=sentence):
+            await build_fault(words).inject()

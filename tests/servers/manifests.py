@@ -32,7 +32,7 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 
 def processes() -> list[Process]:
-    return [*of_dockerfile(), *of_compose(), *of_systemd(), *of_kubernetes()]
+    return [*of_dockerfile(), *of_compose(), *of_systemd(), *of_kubernetes(), *of_kubernetes_faults()]
 
 
 def of_dockerfile() -> Iterator[Process]:
@@ -77,11 +77,21 @@ def of_systemd() -> Iterator[Process]:
                 yield Process(f"{path.stem} {key}", command, environment, stop if key == "ExecStart" else 0.0)
 
 
+def of_kubernetes_faults() -> Iterator[Process]:
+    """What the overlay adds to the pods of `of_kubernetes`."""
+    (sweeper,) = documents(DEPLOY / "kubernetes-faults" / "sweeper.yaml")
+    yield from _read_pods([sweeper["spec"]["jobTemplate"]])
+
+
 def of_kubernetes() -> Iterator[Process]:
     files = [
         *documents(DEPLOY / "kubernetes" / "coordinator.yaml"),
         *documents(DEPLOY / "kubernetes" / "migrate.yaml"),
     ]
+    yield from _read_pods(files)
+
+
+def _read_pods(files: list[dict[str, Any]]) -> Iterator[Process]:
     common = documents(DEPLOY / "kubernetes" / "configuration.yaml")[0]["data"]
     common |= documents(DEPLOY / "kubernetes" / "secret.example.yaml")[0]["stringData"]
     for document in files:

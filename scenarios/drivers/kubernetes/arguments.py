@@ -39,20 +39,28 @@ def _check_object_name(text: str) -> str:
     return text
 
 
-def _check_labels(labels: dict[str, str]) -> dict[str, str]:
-    for name, value in labels.items():
-        if not _LABEL_NAME.fullmatch(name) or not _LABEL_VALUE.fullmatch(value):
-            raise ValueError(f"{f'{name}={value}'[:120]!r} is not a label: write it as 'app: cart'")
-    return labels
+def _check_label_name(text: str) -> str:
+    if not _LABEL_NAME.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is not the name of a label: write it as 'app' or 'example.org/app'")
+    return text
 
 
-def _check_fields(fields: dict[str, str]) -> dict[str, str]:
-    for name, value in fields.items():
-        if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-            raise ValueError(
-                f"{f'{name}={value}'[:120]!r} is not a field selector: write it as 'spec.nodeName: node-1'"
-            )
-    return fields
+def _check_label_value(text: str) -> str:
+    if not _LABEL_VALUE.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is not the value of a label: use letters, digits, '-', '_' and '.'")
+    return text
+
+
+def _check_field_name(text: str) -> str:
+    if not _FIELD_NAME.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} is not a field: write it as 'spec.nodeName'")
+    return text
+
+
+def _check_field_value(text: str) -> str:
+    if not _FIELD_VALUE.fullmatch(text):
+        raise ValueError(f"{text[:80]!r} cannot be selected by: it must not have ',', '=' or spaces")
+    return text
 
 
 def _check_pointer(text: str) -> str:
@@ -87,8 +95,12 @@ def _check_grace(seconds: float) -> float:
 
 Namespace = Annotated[str, AfterValidator(check_dns_label)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_object_name)]
-Labels = Annotated[dict[str, str], Field(min_length=1, max_length=20), AfterValidator(_check_labels)]
-Fields = Annotated[dict[str, str], Field(min_length=1, max_length=10), AfterValidator(_check_fields)]
+LabelName = Annotated[str, AfterValidator(_check_label_name)]
+LabelValue = Annotated[str, AfterValidator(_check_label_value)]
+FieldName = Annotated[str, AfterValidator(_check_field_name)]
+FieldValue = Annotated[str, AfterValidator(_check_field_value)]
+Labels = Annotated[dict[LabelName, LabelValue], Field(min_length=1, max_length=20)]
+Fields = Annotated[dict[FieldName, FieldValue], Field(min_length=1, max_length=10)]
 Grace = Annotated[Seconds, AfterValidator(_check_grace)]
 ApiVersion = Annotated[str, AfterValidator(_check_api_version)]
 Kind = Annotated[str, AfterValidator(_check_kind)]

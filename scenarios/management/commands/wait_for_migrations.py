@@ -7,6 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from scenarios.domain.counts import format_count
+
 POLL_SECONDS = 1.0
 
 
@@ -47,4 +49,5 @@ def find_problem() -> str:
     if not left:
         return ""
     migration = left[0][0]
-    return f"{len(left)} migrations are missing, the first is {migration.app_label}.{migration.name}"
+    missing = format_count(len(left), "missing migration")
+    return f"the database has {missing}, the first of which is {migration.app_label}.{migration.name}"

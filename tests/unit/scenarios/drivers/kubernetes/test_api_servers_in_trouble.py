@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from scenarios.checks import check_clusters
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.drivers.kubernetes.arguments import KubernetesArguments
 from scenarios.drivers.kubernetes.driver import Kubernetes
@@ -171,3 +172,13 @@ async def test_other_contexts_and_namespaces_than_the_settings_name_are_refused(
     arguments = KubernetesArguments.model_validate({"namespace": "shop", "cluster": "east"})
     with pytest.raises(StepImpossible, match="unknown cluster 'east'; choose one of 'test'"):
         await Kubernetes().probe(arguments, Platform())
+
+
+def test_system_check_reports_a_kubeconfig_that_cannot_be_used(settings: Any, tmp_path: Path) -> None:
+    assert check_clusters() == []
+    settings.KUBERNETES_CONFIG = str(tmp_path / "none")
+    (warning,) = check_clusters()
+    assert warning.id == "scenarios.W003"
+    assert "none cannot be read: No such file" in str(warning.msg)
+    use(settings, tmp_path, "http://127.0.0.1:1")
+    assert check_clusters() == []
