@@ -100,3 +100,13 @@ def test_an_address_that_was_made_up_begins_again(admin_client: Client, query: s
 def test_who_may_not_add_scenarios_is_refused(client: Client) -> None:
     client.force_login(User.objects.create_user("reader", is_staff=True))
     assert client.get(PAGE).status_code == 403
+
+
+@pytest.mark.usefixtures("services")
+def test_scenarios_are_found_by_their_tags(admin_client: Client) -> None:
+    admin_client.post(SLOW, {**CHOSEN, "new_name": "mine", "save": "yes"})
+    scenarios = "/admin/scenarios/scenario/"
+    assert 'href="?tag=latency"' in read(admin_client, scenarios)
+    assert ">mine</a>" in read(admin_client, f"{scenarios}?tag=latency")
+    for other in ("laten", "nothing", "%00", "a%22b"):
+        assert ">mine</a>" not in read(admin_client, f"{scenarios}?tag={other}")
