@@ -108,13 +108,16 @@ def main() -> int:
     for feature in FEATURES:
         if not chosen.features or feature.name.startswith(tuple(chosen.features)):
             compare(goals, feature, chosen.repeats)
-    if chosen.output:
-        head = (
-            f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {report.describe_machine()}; {report.describe_load()}."
-        )
-        table = report.table(["what", "measured", "goal", ""], goals.rows)
-        chosen.output.write_text(f"# What each feature of the metrics package costs\n\n{head}\n\n{table}\n")
+            if chosen.output:  # at once, so that nothing is lost of what was measured
+                chosen.output.write_text(results(goals))
     return goals.status
+
+
+def results(goals: Goals) -> str:
+    """What was measured, as Markdown."""
+    head = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {report.describe_machine()}; {report.describe_load()}."
+    table = report.table(["what", "measured", "goal", ""], goals.rows)
+    return f"# What each feature of the metrics package costs\n\n{head}\n\n{table}\n"
 
 
 if __name__ == "__main__":
