@@ -19,7 +19,6 @@ from tests.servers.loopback import wait_for
 from tests.servers.target import Target, running_target
 
 pytestmark = [
-    pytest.mark.timeout(180),
     pytest.mark.skipif(
         find_spec("scenarios.access.tokens") is None, reason="this version's API has no tokens"
     ),
