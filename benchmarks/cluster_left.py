@@ -71,7 +71,8 @@ import aiohttp
 
 def measure():
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    lines = dict(line.split(':', 1) for line in open('/proc/self/status'))
+    return used.ru_utime + used.ru_stime, [int(lines[word].split()[0]) / 1024 for word in ('VmRSS', 'VmHWM')]
 
 async def watch(namespace, looks):
     driver = Kubernetes()
@@ -83,7 +84,7 @@ async def watch(namespace, looks):
         await asyncio.sleep(max(0, begun + number + 1 - time.monotonic()))
     seconds = time.monotonic() - begun
     after = measure()
-    print(seen['found'], (after[0] - before[0]) / seconds, after[1] - before[1], flush=True)
+    print(seen['found'], (after[0] - before[0]) / seconds, after[1][1] - before[1][0], flush=True)
 
 asyncio.run(watch('crowd', {looks}))
 """

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -51,5 +51,6 @@ def test_database_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
         raise OperationalError("connection refused")
 
     monkeypatch.setattr(MigrationExecutor, "migration_plan", refuse)
+    monkeypatch.setattr(connection, "close", lambda: None)  # the test's own transaction goes on
     with pytest.raises(CommandError, match=r"cannot be reached \(connection refused\)"):
         wait()
