@@ -3,7 +3,14 @@ from django.core import checks
 from django.db.models.signals import m2m_changed, post_migrate
 
 from metrics_app.metrics import read_at_scrape
-from scenarios.checks import check_clusters, check_database_encoding, check_drivers, check_host, check_outside
+from scenarios.checks import (
+    check_clusters,
+    check_container_engines,
+    check_database_encoding,
+    check_drivers,
+    check_host,
+    check_outside,
+)
 
 
 class ScenariosConfig(AppConfig):
@@ -18,6 +25,7 @@ class ScenariosConfig(AppConfig):
 
         checks.register(check_clusters)
         checks.register(check_drivers)
+        checks.register(check_container_engines)
         checks.register(check_host)
         checks.register(check_outside)
         checks.register(check_database_encoding, checks.Tags.database)

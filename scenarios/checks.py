@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error
 
 from scenarios.database.errors import encoding_problem
 from scenarios.drivers import hosts, load_drivers
+from scenarios.drivers.container_engines import explain_missing_tls
 from scenarios.drivers.kubernetes.clusters import NoCluster, list_clusters, read_cluster
 
 
@@ -43,6 +44,14 @@ def check_outside(**_options: Any) -> list[CheckMessage]:
         sentence = f"PUBLIC_URL={settings.PUBLIC_URL!r}: links in messages lead nowhere."
         found.append(checks.Warning(sentence, hint=hint, id="scenarios.W001"))
     return found
+
+
+def check_container_engines(**_options: Any) -> list[CheckMessage]:
+    """Whether the engines of other machines can be asked, which are reached by TLS alone."""
+    hint = "CONTAINER_TLS_DIR has a folder for each of them, as docs/containers.md describes."
+    remote = [name for name, url in settings.CONTAINER_ENGINES.items() if url.startswith("tcp:")]
+    problems = [explain_missing_tls(name) for name in remote]
+    return [Error(f"{problem}.", hint=hint, id="scenarios.E004") for problem in problems if problem]
 
 
 def check_host(**_options: Any) -> list[CheckMessage]:

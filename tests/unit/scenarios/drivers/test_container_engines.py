@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from coordinator_site.container_settings import container_engines, container_patterns
 from injector.host.arguments import Refusal
 from injector.host.engine import Engine, explain_os_error, open_unix
+from scenarios.checks import check_container_engines
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.drivers import container_engines as engines
 from scenarios.drivers.container import Container
@@ -135,6 +136,18 @@ async def test_an_engine_that_is_away_changes_nothing(folder: Path, settings: An
     with pytest.raises(StepImpossible, match="'dns' needs the engine's own machine"):
         await DRIVER.choose_target(given, PLATFORM)
     assert not DRIVER.is_leased(PAUSE)
+
+
+def test_an_engine_over_tcp_without_its_files_is_found_at_the_start(settings: Any, tmp_path: Path) -> None:
+    settings.CONTAINER_ENGINES = {"far": "tcp://127.0.0.1:1", "local": "unix:///run/nothing"}
+    settings.CONTAINER_TLS_DIR = tmp_path
+    (error,) = check_container_engines()
+    assert error.id == "scenarios.E004"
+    assert "engine 'far' needs TLS: ca.pem, cert.pem, key.pem missing" in error.msg
+    (tmp_path / "far").mkdir()
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        (tmp_path / "far" / name).touch()
+    assert check_container_engines() == []
 
 
 @pytest.mark.parametrize(
