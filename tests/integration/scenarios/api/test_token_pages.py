@@ -28,7 +28,7 @@ def make(client: Client, **fields: Any) -> Any:
 
 def test_own_token_is_created_and_shown_once(admin_user: User) -> None:
     client = open_browser(admin_user)
-    assert "read: scenarios.view_scenario" in client.get(f"{LIST}add/").content.decode()
+    assert "read: see scenarios, runs, faults" in client.get(f"{LIST}add/").content.decode()
     page = make(client).content.decode()
     secret = re.findall(r"<code>(tc_[-\w]+)</code>", page)[0]
     assert Program(secret, Client()).get("runs").status_code == 200
