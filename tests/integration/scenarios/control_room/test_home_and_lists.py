@@ -21,6 +21,7 @@ from scenarios.library import services as registered_services
 from scenarios.models import Fault, Run
 from tests.integration.scenarios.stopwatch import quickest
 from tests.integration.scenarios.story_rows import DOCUMENT, SLOWED, Telling
+from tests.servers.loopback import wait_for
 from tests.servers.target import running_target
 
 pytestmark = pytest.mark.django_db
@@ -214,8 +215,9 @@ def test_services_tell_who_holds_them_and_which_scenarios_touch_them(
 def test_a_service_is_asked_how_it_is_now(admin_client: Client) -> None:
     with running_target() as target:
         well = registered_services.register_service("target", target.url)
-        answer = admin_client.get(reverse("admin:scenarios_service_health", args=[well.pk]))
-        assert "/health answered 200" in answer.content.decode()
+        page = reverse("admin:scenarios_service_health", args=[well.pk])
+        # A busy machine may need longer than a look waits.
+        wait_for(lambda: "/health answered 200" in admin_client.get(page).content.decode(), what="it answers")
     gone = registered_services.register_service("gone", "http://127.0.0.1:1")
     answer = admin_client.get(reverse("admin:scenarios_service_health", args=[gone.pk]))
     assert "unhealthy" in answer.content.decode()
