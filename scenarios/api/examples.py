@@ -264,6 +264,21 @@ EXAMPLES: dict[str, Example] = {
     },
     "RunRequest": {"variables": {"delay_ms": 700}},
     "DocumentRunRequest": {"document": DOCUMENT, "variables": {"delay_ms": 700}},
+    "DiscoveredServices": {
+        "services": [
+            {
+                "name": "shop-web",
+                "engine": "docker",
+                "project": "shop",
+                "service": "web",
+                "port": 8000,
+                "containers": ["shop-web-1"],
+                "urls": ["http://127.0.0.1:8000"],
+                "registered": "",
+            }
+        ],
+        "failures": [],
+    },
     "RunPage": list_one(RUN),
     "RunDetails": RUN_DETAILS,
     "StopResult": {"run": RUN_ID, "stopping": True},
