@@ -43,8 +43,9 @@ def running_orders() -> Iterator[Orders]:
 
         def do_DELETE(self) -> None:
             order = self.path.rpartition("/")[2]
-            self.answer(200 if order in orders.open else 404, {})
-            orders.open.discard(order)
+            is_known = order in orders.open
+            orders.open.discard(order)  # before the answer, after which tests look
+            self.answer(200 if is_known else 404, {})
 
         def answer(self, status: int, body: dict[str, str]) -> None:
             data = json.dumps(body).encode()
