@@ -5,6 +5,7 @@ entry is a line of the log.
 """
 
 import logging
+import re
 from contextvars import ContextVar
 from datetime import datetime
 from http import HTTPStatus
@@ -12,7 +13,7 @@ from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.signals import request_finished
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.http import HttpRequest
 
 from scenarios.access.client_address import client_address
@@ -35,6 +36,7 @@ READING_VIEWS = frozenset(
 # Of forms that also start something: these buttons only show what would happen.
 READING_BUTTONS = frozenset({"dry_run", "show"})
 VERBS = {"POST": "create", "PUT": "replace", "PATCH": "change", "DELETE": "delete"}
+_UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _pending: ContextVar[AuditEntry | None] = ContextVar("pending_audit_entry", default=None)
 
 
@@ -116,8 +118,12 @@ def _describe_origin(request: HttpRequest | None) -> dict[str, str]:
 
 
 def _write(entry: AuditEntry) -> None:
+    for name in ("who", "entrance", "action", "target", "client", "request_id"):
+        # An address may hold what no database stores.
+        setattr(entry, name, _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", getattr(entry, name)))
     try:
-        entry.save(force_insert=True)
+        with transaction.atomic():  # without harm to a transaction around it
+            entry.save(force_insert=True)
     except DatabaseError:
         told = (entry.who, entry.entrance, entry.action, entry.target, entry.result)
         logger.exception("Not in the audit: %s (%s) %s %s: %s", *told)

@@ -52,6 +52,13 @@ def test_writes_over_the_api_name_their_token_and_refusals_too(client: Client, a
     assert secret not in str(AuditEntry.objects.values())
 
 
+def test_an_address_that_no_database_stores_is_written_down_all_the_same(client: Client, ann: User) -> None:
+    _token, secret = tokens.create_token(ann, "nightly build", ["read", "services"])
+    client.delete("/api/v1/services/a%00b", headers={"authorization": f"Bearer {secret}"})
+    [entry] = AuditEntry.objects.all()
+    assert entry.target == "/api/v1/services/a\N{REPLACEMENT CHARACTER}b"
+
+
 def test_what_only_reads_or_only_shows_is_left_out(admin_client: Client) -> None:
     AuditEntry.objects.all().delete()
     admin_client.post("/admin/scenarios/scenario/draft/", b"kind: Scenario", content_type="text/plain")
