@@ -115,7 +115,7 @@ def test_dying_coordinator_leaves_nothing_running_before_the_command_is_done(
     )
     words = [sys.executable, "-c", program, f"{WAYS['as a daemon']}; sleep 60", str(tmp_path)]
     coordinator = subprocess.Popen(words)
-    wait_for(lambda: (tmp_path / "pid").exists() and started(tmp_path), what="it is started")
+    wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), what="it is started")
     coordinator.kill()
     coordinator.wait()
     wait_for(lambda: is_gone(tmp_path), what="its keeper ends it")
