@@ -45,7 +45,7 @@ class KnownFile:
     """
 
     def __init__(self, path: str, origin: Origin) -> None:
-        # Without waiting, for a foreign file may be a pipe that nobody writes to.
+        # Without waiting, because a foreign file may be a pipe that nobody writes to.
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         kept = KeptDescriptor(self._descriptor)
         self._close = weakref.finalize(self, kept.close)
