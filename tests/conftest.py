@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from metrics_app.adapters import scrape_gauges
 from scenarios.domain import log_context
 from scenarios.domain.redaction import Redactor
 from tests.servers import (
@@ -97,6 +98,12 @@ def _secrets_are_forgotten() -> Iterator[None]:
     """Forget the secrets of one test, so that the next may log the same text."""
     yield
     log_context.redactor = Redactor()
+
+
+@pytest.fixture(autouse=True)
+def _scrape_gauges_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a thread may not run for longer than a scrape waits for it."""
+    monkeypatch.setattr(scrape_gauges, "TIME_LIMIT", 120)
 
 
 def pytest_report_header() -> str:

@@ -9,7 +9,6 @@ import contextlib
 import json
 import socket
 import threading
-import time
 from typing import Any, Callable, NamedTuple
 from urllib.parse import quote
 
@@ -57,14 +56,11 @@ class Engine:
         """
         connection = self._open(seconds)
         # A limit of the whole call: that of the socket begins again with each byte.
-        timer = threading.Timer(seconds, shut, [connection.sock])
-        timer.daemon = True
-        timer.start()
-        try:
-            return self._exchange(connection, method, path, body, seconds)
-        finally:
-            timer.cancel()
-            connection.close()
+        with TimeLimit(connection.sock, seconds) as limit:
+            try:
+                return self._exchange(connection, method, path, body, limit)
+            finally:
+                connection.close()
 
     def explain(self, answer: EngineAnswer) -> str:
         """The sentence for an error that the engine answered."""
@@ -83,8 +79,7 @@ class Engine:
             ) from error
         return connection
 
-    def _exchange(self, connection: Any, method: str, path: str, body: Any, seconds: float) -> EngineAnswer:
-        began = time.monotonic()
+    def _exchange(self, connection: Any, method: str, path: str, body: Any, limit: TimeLimit) -> EngineAnswer:
         text = b"" if body is None else json.dumps(body).encode()
         headers = {"Host": "engine", "Content-Type": "application/json"}
         try:
@@ -92,21 +87,22 @@ class Engine:
             response = connection.getresponse()
             data = response.read(MAX_ENGINE_ANSWER + 1)
         except Exception as error:
-            if time.monotonic() - began >= seconds - 0.05 or isinstance(error, socket.timeout):
-                raise Refusal(
-                    f"engine {self.name!r} gave no answer within {seconds:g} s", "failed"
-                ) from error
+            if limit.has_passed or isinstance(error, socket.timeout):
+                raise self._refuse(f"gave no answer within {limit.seconds:g} s") from error
             reason = (
                 explain_os_error(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             )
-            raise Refusal(
-                f"engine {self.name!r} broke the connection, or is none: {reason}", "failed"
-            ) from error
-        if time.monotonic() - began >= seconds:  # what was cut off may look whole
-            raise Refusal(f"engine {self.name!r} gave no whole answer within {seconds:g} s", "failed")
+            raise self._refuse(f"broke the connection, or does not speak HTTP: {reason}") from error
+        if limit.has_passed:  # what was cut off may look whole
+            raise self._refuse(f"gave no whole answer within {limit.seconds:g} s")
         if len(data) > MAX_ENGINE_ANSWER:
-            raise Refusal(f"engine {self.name!r} answered more than {MAX_ENGINE_ANSWER} bytes", "failed")
+            raise self._refuse(f"answered more than {MAX_ENGINE_ANSWER} bytes")
+        if response.length:  # bytes that were announced and did not come
+            raise self._refuse(f"broke the connection {response.length} bytes before the end of its answer")
         return EngineAnswer(response.status, self._parse(data, response.status))
+
+    def _refuse(self, what: str) -> Refusal:
+        return Refusal(f"engine {self.name!r} {what}", "failed")
 
     def _parse(self, data: bytes, status: int) -> Any:
         if not data.strip():
@@ -116,9 +112,7 @@ class Engine:
         except (ValueError, RecursionError):
             if status >= 400:  # noqa: PLR2004 - an error may be told in plain text
                 return {"message": data[:300].decode("utf-8", "replace")}
-            raise Refusal(
-                f"engine {self.name!r} answered what is not JSON: {data[:60]!r}", "failed"
-            ) from None
+            raise self._refuse(f"answered what is not JSON: {data[:60]!r}") from None
 
 
 def open_unix(path: str) -> Callable[[float], Any]:
@@ -138,10 +132,27 @@ def open_unix(path: str) -> Callable[[float], Any]:
     return connect
 
 
-def shut(connection: socket.socket) -> None:
-    """End the connection, so that its reader goes on."""
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+class TimeLimit:
+    """Ends the connection when the seconds have passed, so that its reader goes on."""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self.seconds = seconds
+        self.has_passed = False
+        self._connection = connection
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> TimeLimit:  # noqa: PYI034 - Python 3.8 has no Self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _end(self) -> None:
+        self.has_passed = True  # before the reader wakes up
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
 
 
 def explain_os_error(error: OSError) -> str:

@@ -74,11 +74,9 @@ class ScrapeGaugeSources:
         self,
         define: Callable[[GaugeSample], Definition],
         failed: Callable[[str, str], None],
-        time_limit: float = TIME_LIMIT,
     ) -> None:
         self._define = define
         self._failed = failed
-        self._time_limit = time_limit
         self._readings: dict[ScrapeGauges, _Reading | None] = {}
         self._lock = threading.Lock()
 
@@ -92,7 +90,7 @@ class ScrapeGaugeSources:
 
     def read(self) -> list[DefinedSample]:
         """The samples of every source that answers in time."""
-        end = time.monotonic() + self._time_limit
+        end = time.monotonic() + TIME_LIMIT
         samples: list[DefinedSample] = []
         series: set[object] = set()
         for source, reading in [(source, self._start(source)) for source in list(self._readings)]:

@@ -78,7 +78,7 @@ def answer(status: str, body: str) -> Respond:
         ("200 OK", "[" * 100_000, "answered what is not JSON"),
         ("200 OK", '{"a": 1}', "does not list containers as an engine does"),
         ("200 OK", "[1, null]", "does not list containers as an engine does"),
-        ("banana", "", "broke the connection, or is none"),
+        ("banana", "", "broke the connection, or does not speak HTTP"),
     ],
 )
 async def test_what_is_no_answer_of_an_engine_is_told_in_a_sentence(
@@ -91,6 +91,19 @@ async def test_what_is_no_answer_of_an_engine_is_told_in_a_sentence(
             await DRIVER.choose_target(given, PLATFORM)
     with pytest.raises(StepFailed, match=sentence):
         await DRIVER.probe(ContainerArguments.model_validate({"name": "shop-1"}), PLATFORM)
+
+
+async def test_an_answer_that_ends_too_early_is_no_answer(answering: Serve) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[]")
+        await writer.drain()
+        writer.write_eof()
+
+    await answering(respond)
+    path = engines.find_engine(None).socket
+    with pytest.raises(StepFailed, match="broke the connection 7 bytes before the end of its answer"):
+        await engines.call(lambda: Engine("local", open_unix(path)).get("/"))
 
 
 async def test_an_engine_that_trickles_is_given_up(answering: Serve) -> None:
