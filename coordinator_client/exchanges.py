@@ -1,6 +1,7 @@
 """Requests and responses of the API, without a connection: what both clients have in common."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ ASKED_TO_WAIT = {429, 503}
 UNAVAILABLE = ASKED_TO_WAIT | {502, 504}
 NO_CONTENT, MULTIPLE_CHOICES, BAD_REQUEST, SERVER_ERROR, NOT_FOUND = 204, 300, 400, 500, 404
 PROBLEM_TYPE = "problem+json"
+_KEY = re.compile("[!-~]{1,255}")
 # Ten digits would be more than 30 years.
 _MAX_DIGITS = 9
 
@@ -65,9 +67,13 @@ def build_call(
     body: Any = None,
     document: bytes | None = None,
     repeatable: bool = True,
+    key: str = "",
     headers: Mapping[str, str] | None = None,
 ) -> Call:
-    """`document` is sent as YAML, `body` as JSON. `repeatable` is false where the API takes no key."""
+    """`document` is sent as YAML, `body` as JSON. `repeatable` is false where the API takes no key.
+
+    `key` is the Idempotency-Key; without one, it is new.
+    """
     sent = {"Accept": "application/json", "User-Agent": f"test-coordinator-client/{__version__}"}
     content = b""
     if document is not None:
@@ -75,9 +81,18 @@ def build_call(
     elif body is not None:
         content, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
     if method != "GET" and repeatable:
-        sent["Idempotency-Key"] = str(uuid4())  # the same for every try
+        sent["Idempotency-Key"] = check_key(key or str(uuid4()))  # the same for every try
     given = {name: value for name, value in (parameters or {}).items() if value not in (None, "")}
     return Call(method, path, given, content, {**sent, **(headers or {})})
+
+
+def check_key(key: str) -> str:
+    """Raises ValueError: the key has characters that no header may have, or too many."""
+    if not _KEY.fullmatch(key):
+        raise ValueError(
+            f"invalid idempotency key {key[:80]!r}; use 1 to 255 visible ASCII characters, for example a UUID"
+        )
+    return key
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,14 +62,24 @@ def read_profile(name: str = "", *, server: str = "", authority: str = "") -> Pr
     wanted = wanted or str(tables.get("default", ""))
     if not wanted:
         raise SettingsError(
-            f"No coordinator is named; give '--server URL', set {SERVER_VARIABLE}, or write a profile to "
-            f"{find_profile_file() or '$XDG_CONFIG_HOME/test-coordinator/profiles.toml'}."
+            f"No coordinator is named; give '--server URL', set {SERVER_VARIABLE}, or store a profile with "
+            "'test-coordinator login URL'."
         )
-    table = _find_table(tables, wanted)
+    return _build_profile(tables, wanted, authority)
+
+
+def find_profile(name: str) -> Profile:
+    """The profile without its token. Raises SettingsError: there is none with this name."""
+    table = _find_table(read_profiles(), name)
+    return Profile(str(table.get("server", "")), authority=_find_authority("", table))
+
+
+def _build_profile(tables: Mapping[str, Any], name: str, authority: str) -> Profile:
+    table = _find_table(tables, name)
     address = str(table.get("server", ""))
     if not address:
-        raise SettingsError(f"The profile {wanted!r} names no 'server'.")
-    return Profile(address, _find_token(table), _find_authority(authority, table), f"profile {wanted}")
+        raise SettingsError(f"The profile {name!r} names no 'server'.")
+    return Profile(address, _find_token(table), _find_authority(authority, table), f"profile {name}")
 
 
 def _find_table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -78,7 +88,10 @@ def _find_table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         from difflib import get_close_matches  # noqa: PLC0415 - slow, and for mistakes only
 
         close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(known) or '(none)'}."
+        listed = (
+            f"choose one of {', '.join(known)}." if known else "store it with 'test-coordinator login URL'."
+        )
+        hint = f"did you mean {close[0]!r}?" if close else listed
         raise SettingsError(f"There is no profile {name!r} in {find_profile_file()}; {hint}")
     table: Mapping[str, Any] = tables[name]
     if unknown := [key for key in table if key not in KEYS]:

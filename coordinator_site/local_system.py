@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -53,7 +53,7 @@ def choose_ports(web: int) -> Ports:
 
 
 def build_children(ports: Ports, proxy_token: str) -> list[Child]:
-    """In the order of starting. They stop in reverse, so that a worker can still undo its faults."""
+    """In the order of starting. The worker stops before its targets, so that it can still undo its faults."""
     monitoring = prometheus(ports)
     measured = build_prometheus_settings(ports) if monitoring else {}
     return [
@@ -67,8 +67,10 @@ def build_children(ports: Ports, proxy_token: str) -> list[Child]:
             [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"],
             {"PORT": str(ports.web), **measured},
         ),
-        manage("watchdog", "watchdog", environment=measured),
-        manage("worker", *quick_worker(settings.TASK_BACKEND), environment=measured),
+        replace(manage("watchdog", "watchdog", environment=measured), needs_others=True),
+        replace(
+            manage("worker", *quick_worker(settings.TASK_BACKEND), environment=measured), needs_others=True
+        ),
     ]
 
 

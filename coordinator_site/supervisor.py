@@ -1,4 +1,4 @@
-"""Child processes: started in order, restarted when they die, stopped in reverse order."""
+"""Child processes: started in order, restarted when they die, stopped at once, in two groups."""
 
 import ctypes
 import os
@@ -17,12 +17,16 @@ MAX_RESTART_DELAY = 30.0
 
 @dataclass
 class Child:
-    """One process of the system; its output goes to a log file with its name."""
+    """One process of the system; its output goes to a log file with its name.
+
+    `needs_others`: it may need the others in order to end, as a worker does that undoes its faults.
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: float = 10.0
+    needs_others: bool = False
     process: subprocess.Popen[bytes] | None = None
     pids: list[int] = field(default_factory=list)
     restart_at: float = 0.0
@@ -79,19 +83,26 @@ class Supervisor:
         return dead
 
     def stop(self) -> Iterator[Child]:
-        """Stop all, the last started first; yields each child once it and its own children have ended."""
-        for child in reversed(self.children):
-            if child.process is not None:
-                stop_process(child.process, child.stop_seconds)
-            yield child
+        """Stop those that need the others, and then the others, because one after another takes long.
+
+        Yields each child once it and its own children have ended.
+        """
+        for needs_others in (True, False):
+            group = [child for child in reversed(self.children) if child.needs_others is needs_others]
+            for child in group:
+                if child.running and child.process is not None:
+                    child.process.send_signal(signal.SIGTERM)
+            signalled_at = time.monotonic()
+            for child in group:
+                if child.process is not None:
+                    wait_or_kill(child.process, signalled_at + child.stop_seconds - time.monotonic())
+                yield child
 
 
-def stop_process(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Send SIGTERM; after so many seconds, kill what is left, its own children included."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+def wait_or_kill(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait for so many seconds, then kill what is left, its own children included."""
     with suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
+        process.wait(max(0.0, seconds))
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)  # the process group holds everything that it started
     process.wait()

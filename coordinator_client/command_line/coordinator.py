@@ -161,11 +161,13 @@ class Coordinator(Registrations, Decisions, Feeds, Suites, Protocol):
         ...
 
     def start_scenario(
-        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
-    ) -> Run: ...
+        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0, key: str = ""
+    ) -> Run:
+        """Start a run. With a `key` that was used for the same request, return the run of that time."""
+        ...
 
     def start_document(
-        self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
+        self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0, key: str = ""
     ) -> Run:
         """Start a run of a document that need not be stored."""
         ...

@@ -6,7 +6,7 @@ from typing import Any
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
 from coordinator_client.command_line.terminal import escape_text, format_time
-from coordinator_client.command_line.verbs import Session, Verb, add_group, add_verb, parse_number
+from coordinator_client.command_line.verbs import Session, Verb, add_group, add_person, add_verb, parse_number
 from coordinator_client.command_line.wording import format_count
 from coordinator_client.records import PlannedStep
 
@@ -44,6 +44,8 @@ def _add_approval_verbs(verbs: Any) -> None:
     approve_parser.add_argument("--reason", default="", help="It is stored with the approval.")
     refuse_parser = _add_approval(verbs, refuse, "refuse", "Refuse it; a waiting run ends.")
     refuse_parser.add_argument("--reason", required=True, help="Why; the requester sees it.")
+    for parser in (approve_parser, refuse_parser):
+        add_person(parser)
 
 
 def _add_approval(verbs: Any, function: Verb, name: str, help_text: str) -> Any:
@@ -147,16 +149,16 @@ def show_steps(session: Session, steps: Sequence[PlannedStep]) -> None:
             session.terminal.say(f"      {escape_text(line)}")
 
 
-def approve(session: Session, approval: int, reason: str, **_options: Any) -> int:
-    return _decide(session, approval, reason, approved=True)
+def approve(session: Session, approval: int, reason: str, by: str, **_options: Any) -> int:
+    return _decide(session, approval, reason, by, approved=True)
 
 
-def refuse(session: Session, approval: int, reason: str, **_options: Any) -> int:
-    return _decide(session, approval, reason, approved=False)
+def refuse(session: Session, approval: int, reason: str, by: str, **_options: Any) -> int:
+    return _decide(session, approval, reason, by, approved=False)
 
 
-def _decide(session: Session, approval: int, reason: str, *, approved: bool) -> int:
-    decided = session.coordinator.decide_approval(approval, reason, approved=approved)
+def _decide(session: Session, approval: int, reason: str, by: str, *, approved: bool) -> int:
+    decided = session.coordinator.decide_approval(approval, reason, by, approved=approved)
     session.terminal.result(decided, f"Approval {decided.id} is {escape_text(decided.state)}.")
     return exit_codes.DONE
 

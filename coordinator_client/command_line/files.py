@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.wording import format_count
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STANDARD_INPUT = Path("-")
@@ -44,8 +45,24 @@ def _list_folder(folder: Path) -> Iterator[Path]:
 
 
 def is_file_name(word: str) -> bool:
-    """Names of scenarios contain no dot."""
-    return Path(word) == STANDARD_INPUT or Path(word).suffix in SUFFIXES
+    """Names of scenarios contain neither a dot nor a slash."""
+    return Path(word) == STANDARD_INPUT or "." in word or "/" in word
+
+
+def find_file(path: Path) -> Path:
+    """The file of one document. `-` is standard input.
+
+    Raises:
+        CommandRefused: it does not exist, or is a folder.
+    """
+    if path.is_dir() and path != STANDARD_INPUT:
+        found = sorted(_list_folder(path))
+        example = f", for example {str(found[0])!r}" if found else ""
+        raise CommandRefused(
+            f"{str(path)!r} is a folder with {format_count(len(found), 'document')}; give one file{example}."
+        )
+    (file,) = find_files([path])
+    return file
 
 
 def read_content(file: Path) -> bytes:

@@ -14,6 +14,7 @@ from coordinator_client.command_line import (
     fault_verbs,
     history_verbs,
     import_verb,
+    login_verbs,
     profile_verbs,
     registration_verbs,
     run_verbs,
@@ -24,7 +25,7 @@ from coordinator_client.command_line import (
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.parser import VERB, VerbParser
 from coordinator_client.command_line.terminal import Terminal
-from coordinator_client.command_line.verbs import Session, add_connection, add_json
+from coordinator_client.command_line.verbs import Place, Session, add_connection, add_json
 from coordinator_client.command_line.wording import set_program
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.profiles import read_profile
@@ -33,7 +34,7 @@ from coordinator_client.version import __version__
 DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults, schedules and services."
 GROUPS = (
     *(scenario_verbs, import_verb, run_verbs, history_verbs, event_verbs, fault_verbs, schedule_verbs),
-    *(registration_verbs, decision_verbs, suite_verbs, profile_verbs),
+    *(registration_verbs, decision_verbs, suite_verbs, login_verbs, profile_verbs),
 )
 
 
@@ -45,10 +46,9 @@ def main(words: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(_read_help(sys.argv[1:] if words is None else words)))
     options.pop("verb")
     options.pop("what", None)
-    names = ("server", "profile", "authority")
-    server, profile, authority = (options.pop(name) for name in names)
+    place = Place(**{name: options.pop(name) for name in ("server", "profile", "authority")})
     terminal = Terminal(wants_json=options.pop("wants_json"), no_color=options.pop("no_color"))
-    session = Session(lambda: connect(server, profile, authority), terminal)
+    session = Session(connect, place, terminal)
     try:
         return carry_out(options.pop("function"), session, options)
     finally:
@@ -74,11 +74,11 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def connect(server: str, profile: str, authority: str) -> Coordinator:
+def connect(place: Place) -> Coordinator:
     from coordinator_client.command_line.remote import RemoteCoordinator  # noqa: PLC0415 - not for --help
     from coordinator_client.synchronous.client import Client  # noqa: PLC0415
 
-    found = read_profile(profile, server=server, authority=authority)
+    found = read_profile(place.profile, server=place.server, authority=place.authority)
     return RemoteCoordinator(Client(found.server, found.token, authority=found.authority))
 
 

@@ -95,8 +95,8 @@ class Registrations(Protocol):
 
     def find_schedule(self, name: str) -> Schedule: ...
 
-    def save_schedule(self, request: ScheduleRequest) -> Schedule:
-        """Create or replace a schedule, which starts runs in the name of a user."""
+    def save_schedule(self, request: ScheduleRequest, by: str) -> Schedule:
+        """Create or replace a schedule, which starts runs in the name of `by`, or if empty, of the caller."""
         ...
 
     def remove_schedule(self, name: str) -> None: ...

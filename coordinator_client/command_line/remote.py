@@ -153,17 +153,19 @@ class RemoteCoordinator(RemoteRegistrations, RemoteDecisions, RemoteSuites):
         return self._client.scenarios.plan(source, variables)
 
     def start_scenario(
-        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
+        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0, key: str = ""
     ) -> Run:
         try:
-            return self._client.runs.start(name, variables, wait=wait, priority=priority)
+            return self._client.runs.start(name, variables, wait=wait, priority=priority, idempotency_key=key)
         except NotFoundError:
             raise ScenarioNotFound(name, self._list_names()) from None
 
     def start_document(
-        self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
+        self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0, key: str = ""
     ) -> Run:
-        return self._client.runs.start_document(source, variables, wait=wait, priority=priority)
+        return self._client.runs.start_document(
+            source, variables, wait=wait, priority=priority, idempotency_key=key
+        )
 
     def list_runs(self, which: RunFilter) -> Sequence[Run]:
         filters: dict[str, Any] = {"scenario": which.scenario, "rollback": which.rollback, "by": which.by}

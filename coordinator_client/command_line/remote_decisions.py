@@ -6,6 +6,7 @@ from coordinator_client.command_line.remote_registrations import (
     build_missing,
     explain_fields,
     explain_missing,
+    refuse_person,
 )
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.records import Approval, Fault, Identity, Token, Webhook
@@ -25,7 +26,8 @@ class RemoteDecisions:
         with explain_missing("approval", approval_id):
             return self._client.approvals.get(approval_id)
 
-    def decide_approval(self, approval_id: int, reason: str, *, approved: bool) -> Approval:
+    def decide_approval(self, approval_id: int, reason: str, by: str, *, approved: bool) -> Approval:
+        refuse_person(by)
         with explain_missing("approval", approval_id):
             approvals = self._client.approvals
             return (approvals.approve if approved else approvals.refuse)(approval_id, reason)

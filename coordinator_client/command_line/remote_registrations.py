@@ -18,6 +18,7 @@ from coordinator_client.errors import (
     NotFoundError,
     NotSupportedError,
     RefusedError,
+    SettingsError,
 )
 from coordinator_client.records import Check, Discovery, Host, Schedule, Service
 from coordinator_client.synchronous.client import Client
@@ -74,7 +75,8 @@ class RemoteRegistrations:
         with explain_missing("schedule", name):
             return self._client.schedules.get(name)
 
-    def save_schedule(self, request: ScheduleRequest) -> Schedule:
+    def save_schedule(self, request: ScheduleRequest, by: str) -> Schedule:
+        refuse_person(by)
         with explain_fields():
             return self._client.schedules.put(
                 request.name, request.scenario, request.cron, **request.list_fields()
@@ -88,6 +90,14 @@ class RemoteRegistrations:
         with explain_missing("schedule", name):
             schedules = self._client.schedules
             return schedules.pause(name) if paused else schedules.resume(name)
+
+
+def refuse_person(by: str) -> None:
+    """Over the API, the token says who it is."""
+    if by:
+        raise SettingsError(
+            f"'--as {by}' works on the coordinator's own machine only; elsewhere, the token says who you are."
+        )
 
 
 def _list_fields(request: ServiceRequest | HostRequest) -> dict[str, Any]:

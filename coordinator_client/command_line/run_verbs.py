@@ -1,6 +1,7 @@
 """The verbs run and follow."""
 
 import signal
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,11 +9,11 @@ from types import FrameType
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
-from coordinator_client.command_line.coordinator import CommandRefused, TranslationRefused
+from coordinator_client.command_line.coordinator import CommandRefused, ScenarioNotFound, TranslationRefused
 from coordinator_client.command_line.decision_verbs import show_steps
 from coordinator_client.command_line.files import (
     check_writable,
-    find_files,
+    find_file,
     is_file_name,
     read_content,
     replace_file,
@@ -33,6 +34,7 @@ from coordinator_client.command_line.verbs import (
 )
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import InvalidDocumentError, UnavailableError
+from coordinator_client.exchanges import check_key
 from coordinator_client.records import Event, Run
 
 
@@ -71,6 +73,12 @@ def add_to(verbs: Any) -> None:
     )
     add_priority(parser)
     parser.add_argument(
+        "--idempotency-key",
+        type=_parse_key,
+        metavar="KEY",
+        help="Start one run, however often the command is repeated with this key within 24 hours.",
+    )
+    parser.add_argument(
         "--junit",
         type=Path,
         metavar="FILE",
@@ -86,6 +94,13 @@ def add_to(verbs: Any) -> None:
     watching.add_argument(
         "--after", type=parse_number, default=0, metavar="N", help="Continue after event number N."
     )
+
+
+def _parse_key(text: str) -> str:
+    try:
+        return check_key(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def run(
@@ -109,8 +124,16 @@ def run(
         values = read_variables(variables, vars_files)
         if dry_run:
             return _dry_run(session, scenario, values)
-        how = {"wait": not options["no_queue"], "priority": options["priority"]}
+        how = {
+            "wait": not options["no_queue"],
+            "priority": options["priority"],
+            "key": options["idempotency_key"] or "",
+        }
         started = _start(session, scenario, values, **how)
+    except ScenarioNotFound:
+        if Path(scenario).is_dir():
+            find_file(Path(scenario))  # raises with a better hint
+        raise
     except TranslationRefused as error:
         return _show_refused_document(session, scenario, error, translated=True)
     except InvalidDocumentError as error:
@@ -130,17 +153,16 @@ def _show_refused_document(
     return exit_codes.REFUSED
 
 
-def _start(session: Session, scenario: str, values: dict[str, str], *, wait: bool, priority: int) -> Run:
+def _start(session: Session, scenario: str, values: dict[str, str], **how: Any) -> Run:
     if is_file_name(scenario):
-        source = _read_source(session, scenario)
-        return session.coordinator.start_document(source, values, wait=wait, priority=priority)
-    return session.coordinator.start_scenario(scenario, values, wait=wait, priority=priority)
+        return session.coordinator.start_document(_read_source(session, scenario), values, **how)
+    return session.coordinator.start_scenario(scenario, values, **how)
 
 
 def _read_source(session: Session, scenario: str) -> str:
     if not is_file_name(scenario):
         return session.coordinator.find_scenario(scenario).document
-    (file,) = find_files([Path(scenario)])
+    file = find_file(Path(scenario))
     return session.coordinator.read_document(read_content(file)).source
 
 

@@ -148,9 +148,8 @@ def validate_files(
     **_options: Any,
 ) -> int:
     terminal = session.terminal
-    read, problems = read_files(
-        session, find_files(files), describe=lambda file, _: f"{escape_text(file)}: valid"
-    )
+    found_files = find_files(files)
+    read, problems = read_files(session, found_files, describe=lambda file, _: f"{escape_text(file)}: valid")
     found = {
         file: _check_live(session, file, document, (variables, vars_files)) for file, document in read if live
     }
@@ -160,9 +159,24 @@ def validate_files(
             for file, document in read
         ]
         terminal.document({"valid": valid, "problems": [problem.as_json() for problem in problems]})
+    else:
+        _say_how_many_are_valid(terminal, found_files, read)
     refused = any(problem.refused for problem in problems)
     cannot_run = any(check.refusals or check.unreachable for check in found.values())
     return exit_codes.REFUSED if refused or cannot_run else exit_codes.DONE
+
+
+def _say_how_many_are_valid(
+    terminal: Terminal, files: Sequence[Path], read: Sequence[tuple[Path, ReadDocument]]
+) -> None:
+    """The last line for several files; one file has its own line."""
+    if len(files) == 1:
+        return
+    wrong = len(files) - len(read)
+    if wrong:
+        terminal.say(f"[red]{wrong} of {len(files)} documents {'is' if wrong == 1 else 'are'} invalid.[/red]")
+    else:
+        terminal.say(f"[green]All {len(files)} documents are valid.[/green]")
 
 
 def _check_live(

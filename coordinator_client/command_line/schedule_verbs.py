@@ -14,6 +14,7 @@ from coordinator_client.command_line.verbs import (
     Verb,
     add_completed,
     add_group,
+    add_person,
     add_priority,
     add_vars_file,
     add_verb,
@@ -46,6 +47,7 @@ def add_to(verbs: Any) -> None:
         help="Start nothing outside these times of day, as 02:00-04:00.",
     )
     add_priority(parser)
+    add_person(parser)
     _add_named(group, remove_schedule, "remove", "Remove a schedule; its runs stay.", aliases=["delete"])
     _add_pauses(group)
 
@@ -107,7 +109,7 @@ def show_schedule(session: Session, schedule: str, **_options: Any) -> int:
 
 
 def set_schedule(
-    session: Session, schedule: str, *, variables: list[str], vars_files: list[Path], **options: Any
+    session: Session, schedule: str, *, variables: list[str], vars_files: list[Path], by: str, **options: Any
 ) -> int:
     names = ("cron", "scenario", "suite", "time_zone", "priority", "window")
     request = ScheduleRequest(
@@ -115,7 +117,7 @@ def set_schedule(
         variables=read_variables(variables, vars_files),
         **{name: options[name] for name in names},
     )
-    saved = session.coordinator.save_schedule(request)
+    saved = session.coordinator.save_schedule(request, by)
     words = f"{escape_text(saved.name)} is stored; its next time is {format_next_time(saved)} UTC."
     session.terminal.result(saved, words)
     return exit_codes.DONE

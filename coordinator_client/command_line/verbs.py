@@ -2,6 +2,7 @@
 
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,32 @@ VARIABLE_HELP = (
 )
 SERVER_HELP = "Use the API of this coordinator; the token is read from TEST_COORDINATOR_TOKEN."
 PROFILE_HELP = "Use the coordinator and the token of this profile."
+PERSON_HELP = (
+    "On this machine only: the user in whose name (default: the one who is called like your account)."
+)
 AUTHORITY_HELP = "Trust the certificates of this private authority only (default: those of the system)."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the coordinator is, as the options say it; each may be empty."""
+
+    server: str = ""
+    profile: str = ""
+    authority: str = ""
 
 
 class Session:
     """What a verb gets. The coordinator is connected when a verb first needs it."""
 
-    def __init__(self, connect: Callable[[], Coordinator], terminal: Terminal) -> None:
+    def __init__(self, connect: Callable[[Place], Coordinator], place: Place, terminal: Terminal) -> None:
         self._connect = connect
+        self.place = place
         self.terminal = terminal
 
     @cached_property
     def coordinator(self) -> Coordinator:
-        return self._connect()
+        return self._connect(self.place)
 
     def close(self) -> None:
         if "coordinator" in vars(self):
@@ -93,6 +107,10 @@ def add_vars_file(parser: ArgumentParser) -> None:
         dest="vars_files",
         help="Read variables from a YAML or JSON file with names and values; '--var' takes precedence.",
     )
+
+
+def add_person(parser: ArgumentParser) -> None:
+    parser.add_argument("--as", default="", metavar="USER", dest="by", help=PERSON_HELP)
 
 
 def add_priority(parser: ArgumentParser) -> None:

@@ -45,19 +45,22 @@ class Runs:
         *,
         wait: bool = True,
         priority: int = 0,
+        idempotency_key: str = "",
     ) -> Run:
         """Start a run of a stored scenario and return at once.
 
-        With `wait=False`, the run is refused if it could not begin at once.
+        With `wait=False`, the run is refused if it could not begin at once. With an `idempotency_key` that
+        was used for the same request in the last 24 hours, this is the run that was started then.
 
         Raises:
             NotFoundError: there is no such scenario.
             InvalidVariablesError: values do not fit its variables.
-            ConflictError: the run would have to wait.
+            ConflictError: the run would have to wait, or the key was used for another request.
+            ValueError: the key is not 1 to 255 visible ASCII characters.
         """
         body = _build_request(variables, wait=wait, priority=priority)
         path = f"scenarios/{quote_segment(scenario)}/runs"
-        return parse(Run, self._transport.json("POST", path, body=body))
+        return parse(Run, self._transport.json("POST", path, body=body, key=idempotency_key))
 
     def start_document(
         self,
@@ -66,10 +69,11 @@ class Runs:
         *,
         wait: bool = True,
         priority: int = 0,
+        idempotency_key: str = "",
     ) -> Run:
         """Start a run of a document, which is not stored. Raises as `start` does."""
         body = {"document": document, **_build_request(variables, wait=wait, priority=priority)}
-        return parse(Run, self._transport.json("POST", "runs", body=body))
+        return parse(Run, self._transport.json("POST", "runs", body=body, key=idempotency_key))
 
     def stop(self, run_id: str) -> bool:
         """Request the end: faults are undone. False if the run has ended or is already being stopped."""

@@ -15,7 +15,6 @@ from scenarios.api.description import REFUSALS
 from scenarios.api.merge_patch import patch_request
 from scenarios.api.names import Int64, check_name, find_schedule
 from scenarios.api.paging import BY_NAME, Flag, NameFilters, Text, build_page
-from scenarios.api.patterns import TIME_OF_DAY
 from scenarios.api.preconditions import Versioned
 from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import ConflictError
@@ -24,8 +23,9 @@ from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.outputs import make_storable
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
+from scenarios.domain.timetable import TIME_OF_DAY
 from scenarios.models import Schedule
-from scenarios.models.planning import MAX_GRACE_MINUTES
+from scenarios.models.planning import DEFAULT_GRACE_MINUTES, MAX_GRACE_MINUTES
 from scenarios.planning import schedules
 from scenarios.published.records import page_url
 
@@ -47,8 +47,6 @@ VERSIONED = Versioned(
     ),
 )
 SCHEDULE = Resource(router, "/schedules/{name}", "schedule", VERSIONED)
-# As in the admin site: a schedule starts runs in its author's name, who must have the permission to run.
-CHANGE_PERMISSIONS = ("scenarios.change_schedule", "scenarios.run_scenario")
 DUE_TIMES_SHOWN = 5
 TimeOfDay = Annotated[str, StringConstraints(pattern=TIME_OF_DAY)]
 DayOfWeek = Annotated[int, Field(ge=1, le=7)]
@@ -157,7 +155,7 @@ class ScheduleRequest(Body):
     )
     window_from: TimeOfDay | None = None
     window_to: TimeOfDay | None = None
-    grace_minutes: int = Field(15, ge=0, le=MAX_GRACE_MINUTES)
+    grace_minutes: int = Field(DEFAULT_GRACE_MINUTES, ge=0, le=MAX_GRACE_MINUTES)
     priority: int = Field(0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="The priority of its runs.")
     paused: bool | None = None
 
@@ -194,7 +192,7 @@ def get_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     return ScheduleDetails.of(find_schedule(name), request)
 
 
-@SCHEDULE.put(ScheduleDetails, needs("scenarios.add_schedule", *CHANGE_PERMISSIONS))
+@SCHEDULE.put(ScheduleDetails, needs(*schedules.PERMISSIONS))
 def put_schedule(request: HttpRequest, name: str, body: ScheduleRequest) -> ScheduleDetails:
     """Create or replace the schedule. Its runs are then started in your name."""
     caller = get_caller(request)
@@ -202,7 +200,7 @@ def put_schedule(request: HttpRequest, name: str, body: ScheduleRequest) -> Sche
     return ScheduleDetails.of(schedule, request)
 
 
-@SCHEDULE.patch(ScheduleDetails, needs(*CHANGE_PERMISSIONS), body="SchedulePatch")
+@SCHEDULE.patch(ScheduleDetails, needs(*schedules.CHANGE_PERMISSIONS), body="SchedulePatch")
 def patch_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     """Change some fields of the schedule, by JSON merge patch. Its runs are then started in your name."""
     patched = patch_request(request, ScheduleRequest, list_writable_fields(find_schedule(name)))
@@ -218,14 +216,18 @@ def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
     return Status(HTTPStatus.NO_CONTENT, None)
 
 
-@SCHEDULE.act("pause", ScheduleDetails, needs(*CHANGE_PERMISSIONS), url_name="pause_schedule")
+@SCHEDULE.act("pause", ScheduleDetails, needs(*schedules.CHANGE_PERMISSIONS), url_name="pause_schedule")
 def pause_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     """Pause the schedule: it starts nothing until it is resumed."""
     return set_paused(request, name, is_paused=True)
 
 
 @SCHEDULE.act(
-    "resume", ScheduleDetails, needs(*CHANGE_PERMISSIONS), url_name="resume_schedule", may_conflict=True
+    "resume",
+    ScheduleDetails,
+    needs(*schedules.CHANGE_PERMISSIONS),
+    url_name="resume_schedule",
+    may_conflict=True,
 )
 def resume_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     """Resume the schedule from now on. What was due in between is not started."""

@@ -17,7 +17,6 @@ from coordinator_client.command_line.coordinator import (
     ReadDocument,
     RunFilter,
     RunNotFound,
-    ScenarioNotFound,
 )
 from coordinator_client.parsing import parse
 from coordinator_client.records import Change, Event, Fault, PlannedRun, Run, Scenario, Version
@@ -26,6 +25,8 @@ from scenarios.command_line.local_decisions import LocalDecisions
 from scenarios.command_line.local_errors import describe_left_out, explain_errors
 from scenarios.command_line.local_feed import LocalFeed
 from scenarios.command_line.local_registrations import LocalRegistrations
+from scenarios.command_line.local_rows import describe_run, find_scenario, get_run
+from scenarios.command_line.local_starts import LocalStarts
 from scenarios.command_line.local_suites import LocalSuites
 from scenarios.domain.outcomes import RunState
 from scenarios.domain.worker_commands import WORKER_COMMANDS
@@ -55,7 +56,7 @@ EVENTS_PER_PAGE = 500
 POLL_SECONDS = 0.1
 
 
-class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuites):
+class LocalCoordinator(LocalStarts, LocalRegistrations, LocalDecisions, LocalFeed, LocalSuites):
     place = "this machine"
 
     def close(self) -> None:
@@ -80,17 +81,17 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuite
         ]
 
     def find_scenario(self, name: str) -> Scenario:
-        row = _find_scenario(name)
+        row = find_scenario(name)
         return _describe_scenario(row, document=row.document)
 
     def delete_scenario(self, name: str) -> None:
         try:
-            sync.remove_scenario(_find_scenario(name).name)
+            sync.remove_scenario(find_scenario(name).name)
         except CannotRemove as error:
             raise CommandRefused(str(error)) from error
 
     def list_versions(self, name: str, limit: int) -> list[Version]:
-        scenario = _find_scenario(name)
+        scenario = find_scenario(name)
         rows = scenario.history.select_related("history_user").order_by("-history_id")
         newest = rows.count()
         return [
@@ -99,7 +100,7 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuite
         ]
 
     def find_version(self, name: str, version: int) -> Version:
-        scenario = _find_scenario(name)
+        scenario = find_scenario(name)
         rows = scenario.history.select_related("history_user").order_by("history_id")
         if version < 1 or not (found := list(rows[version - 1 : version])):
             raise CommandRefused(f"Scenario {name!r} has no version {version!r}.")
@@ -137,21 +138,6 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuite
             steps = [asdict(step) for step in list_steps(plan)]
         return parse(PlannedRun, {"steps": steps, **asdict(found)})
 
-    def start_scenario(
-        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
-    ) -> Run:
-        stored = _find_scenario(name)
-        return _start_run(stored.document, variables, scenario=stored, wait=wait, priority=priority)
-
-    def start_document(
-        self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
-    ) -> Run:
-        with explain_errors():
-            name = drivers_documents.read_document(source).name
-        # If the same document is stored under its name, the run belongs to that scenario.
-        stored = models.Scenario.objects.filter(name=name, document=source).first()
-        return _start_run(source, variables, scenario=stored, wait=wait, priority=priority)
-
     def list_runs(self, which: RunFilter) -> list[Run]:
         rows = models.Run.objects.select_related("started_by").defer("document")
         conditions: dict[str, Any] = {
@@ -163,7 +149,7 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuite
             "started_by__username": which.by,
         }
         rows = rows.filter(**{field: value for field, value in conditions.items() if value})
-        return [_describe_run(row) for row in rows[: which.limit]]
+        return [describe_run(row) for row in rows[: which.limit]]
 
     def find_run_id(self, beginning: str) -> str:
         digits = beginning.replace("-", "").lower()
@@ -179,7 +165,7 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuite
         return str(found[0])
 
     def find_run(self, run_id: str) -> Run:
-        return _describe_run(_get_run(run_id))
+        return describe_run(get_run(run_id))
 
     def watch(self, run_id: str, after: int) -> Iterator[Event | None]:
         while True:
@@ -205,7 +191,7 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuite
         return f"Still waiting for a worker ({when}); start one with 'manage.py {command}'."
 
     def stop_run(self, run_id: str) -> bool:
-        return run_commands.request_stop(_get_run(run_id), by=WHO)
+        return run_commands.request_stop(get_run(run_id), by=WHO)
 
     def pull_global_stop(self, reason: str) -> int:
         return global_stop.pull_global_stop(by=WHO, reason=reason)
@@ -214,7 +200,7 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuite
         return global_stop.release_global_stop()
 
     def render_report(self, run_id: str, format_name: str) -> bytes:
-        return render_report(_get_run(run_id), format_name)
+        return render_report(get_run(run_id), format_name)
 
     # Faults
 
@@ -226,7 +212,7 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuite
         return [_describe_fault(row) for row in rows[: which.limit]]
 
     def undo_faults(self, run_id: str) -> list[Fault]:
-        run = _get_run(run_id)
+        run = get_run(run_id)
         ended = undo_now(run)
         if ended is None:
             raise NothingToUndo(
@@ -235,36 +221,6 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalFeed, LocalSuite
             )
         left = models.Fault.objects.outstanding().filter(run=ended).select_related("run")
         return [_describe_fault(row) for row in left.order_by("-order")]
-
-
-def _start_run(
-    source: str,
-    variables: Mapping[str, str],
-    *,
-    scenario: models.Scenario | None,
-    wait: bool,
-    priority: int,
-) -> Run:
-    with explain_errors():
-        run = run_commands.start_run(
-            source, variables, origin="cli", scenario=scenario, wait=wait, priority=priority
-        )
-    return _describe_run(run)
-
-
-def _find_scenario(name: str) -> models.Scenario:
-    row = models.Scenario.objects.select_related("changed_by").filter(name=name).first()
-    if row is None:
-        raise ScenarioNotFound(name, list(models.Scenario.objects.values_list("name", flat=True)))
-    return row
-
-
-def _get_run(run_id: str) -> models.Run:
-    return models.Run.objects.select_related("started_by").get(id=run_id)
-
-
-def _describe_run(row: models.Run) -> Run:
-    return parse(Run, json_fields(record_run(row)))
 
 
 def _describe_fault(row: models.Fault) -> Fault:

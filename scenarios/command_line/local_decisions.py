@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -17,6 +17,8 @@ from coordinator_client.records import Approval, Fault, Identity, Token, Webhook
 from scenarios import models
 from scenarios.access import tokens
 from scenarios.command_line.local_errors import explain_errors
+from scenarios.command_line.local_people import find_person
+from scenarios.domain.errors import NotWaiting, OwnRequest
 from scenarios.domain.outcomes import ApprovalState
 from scenarios.domain.outputs import make_storable
 from scenarios.domain.webhooks import SUBSCRIBABLE, WebhookKind
@@ -51,20 +53,24 @@ class LocalDecisions:
         return [parse(Approval, _list_fields(row)) for row in rows[:limit]]
 
     def find_approval(self, approval_id: int) -> Approval:
-        row = models.Approval.objects.select_related("run", "schedule").filter(pk=approval_id).first()
-        if row is None:
-            raise CommandRefused(build_missing("approval", approval_id))
+        row = _find_approval(approval_id)
         with explain_errors():
             plan = approvals.find_plan(row)
         steps = [asdict(step) for step in list_steps(plan)] if plan else []
         return parse(Approval, {**_list_fields(row), "steps": steps})
 
-    def decide_approval(self, approval_id: int, reason: str, *, approved: bool) -> NoReturn:
-        del approval_id, reason, approved
-        raise CommandRefused(
-            "An approval is the decision of a person who can be named: log in to the admin site, or use "
-            "'--server' and a token of that person with the scope 'approve'."
-        )
+    def decide_approval(self, approval_id: int, reason: str, by: str, *, approved: bool) -> Approval:
+        row = _find_approval(approval_id)
+        reason = str(make_storable(reason)).strip()
+        if not (reason or approved):
+            raise CommandRefused("A refusal needs a reason: say what should be changed.")
+        person = find_person(by, [approvals.PERMISSION])
+        decide = approvals.approve if approved else approvals.refuse
+        try:
+            decide(row, by=person, reason=reason)
+        except (NotWaiting, OwnRequest) as error:
+            raise CommandRefused(str(error)) from error
+        return parse(Approval, _list_fields(_find_approval(approval_id)))
 
     def list_webhooks(self) -> list[Webhook]:
         return [_describe_webhook(row) for row in models.Webhook.objects.all()]
@@ -124,6 +130,13 @@ def _refusals() -> Iterator[None]:
         raise CommandRefused(" ".join(error.messages)) from error
     except ReceiverRefused as error:
         raise CommandRefused(str(error)) from error
+
+
+def _find_approval(approval_id: int) -> models.Approval:
+    row = models.Approval.objects.select_related("run", "schedule").filter(pk=approval_id).first()
+    if row is None:
+        raise CommandRefused(build_missing("approval", approval_id))
+    return row
 
 
 def _list_fields(row: models.Approval) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import NoReturn
+from typing import Any
 
 from django.core.exceptions import ValidationError
 
@@ -18,15 +18,18 @@ from coordinator_client.command_line.remote_registrations import build_missing
 from coordinator_client.parsing import parse
 from coordinator_client.records import Check, Discovery, Host, Schedule, Service
 from scenarios import models
+from scenarios.command_line.local_people import find_person
 from scenarios.control_room import home_queries
 from scenarios.domain.errors import AlreadyRegistered, InvalidSchedule, ServiceHeld
 from scenarios.domain.outputs import make_storable
+from scenarios.domain.timetable import parse_window
 from scenarios.drivers.hosts import format_target
 from scenarios.library import hosts, services
 from scenarios.library.discovery import discover_services
 from scenarios.library.findings import Finding
 from scenarios.library.host_checks import check_host
 from scenarios.library.service_checks import check_service
+from scenarios.models.planning import DEFAULT_GRACE_MINUTES
 from scenarios.planning import schedules
 from scenarios.published.records import format_time
 
@@ -87,11 +90,13 @@ class LocalRegistrations:
     def find_schedule(self, name: str) -> Schedule:
         return _describe_schedule(_find_schedule(name), in_full=True)
 
-    def save_schedule(self, request: ScheduleRequest) -> NoReturn:
-        raise CommandRefused(
-            f"A schedule such as {request.name!r} starts runs in the name of a user; create it in the admin "
-            "site, or with '--server' and a token of that user."
-        )
+    def save_schedule(self, request: ScheduleRequest, by: str) -> Schedule:
+        person = find_person(by, schedules.PERMISSIONS, choose_only_one=True)
+        try:
+            schedules.put_schedule(request.name, _list_columns(request), by=person)
+        except InvalidSchedule as error:
+            raise CommandRefused(_format_invalid(error)) from error
+        return self.find_schedule(request.name)
 
     def remove_schedule(self, name: str) -> None:
         schedules.delete_schedule(_find_schedule(name))
@@ -117,6 +122,30 @@ def _refusals() -> Iterator[None]:
             f"Invalid {field}: {' '.join(messages)}" for field, messages in error.message_dict.items()
         )
         raise CommandRefused(" ".join(sentences)) from error
+
+
+def _list_columns(request: ScheduleRequest) -> dict[str, Any]:
+    """What the API stores for the same request: what it does not name gets its default."""
+    begins, ends = parse_window(*request.window) if request.window else (None, None)
+    return {
+        "scenario_name": request.scenario,
+        "suite_name": request.suite,
+        "cron": request.cron,
+        "variables": make_storable(dict(request.variables)),
+        "time_zone": request.time_zone,
+        "window_days": [],
+        "window_from": begins,
+        "window_to": ends,
+        "grace_minutes": DEFAULT_GRACE_MINUTES,
+        "priority": request.priority,
+    }
+
+
+def _format_invalid(error: InvalidSchedule) -> str:
+    names = {"scenario_name": "scenario", "suite_name": "suite"}
+    return "\n".join(
+        f"Invalid {names.get(field, field)}: {sentence}" for field, sentence in error.errors.items()
+    )
 
 
 def _make_storable(text: str | None) -> str | None:

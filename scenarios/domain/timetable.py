@@ -5,6 +5,7 @@ shows a matching time: never at a skipped time, twice at a repeated one. Any oth
 skipped time is due when the gap ends, a repeated time the first time it comes.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,7 +22,26 @@ FIELDS = 5
 # How many openings of the window are searched for a due time: about four years of days.
 MAX_OPENINGS = 1_500
 SECOND = timedelta(seconds=1)
+TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
+TIME_OF_DAY_HINT = "write it as 'HH:MM', for example '02:30'"
 DAY = timedelta(days=1)
+
+
+def parse_window(first: str, last: str) -> tuple[time, time]:
+    """The times of day between which runs may start.
+
+    Raises:
+        InvalidSchedule: one of them is not a time of day.
+    """
+    texts = {"window_from": first, "window_to": last}
+    errors = {
+        field: f"{text!r} is not a time of day: {TIME_OF_DAY_HINT}"
+        for field, text in texts.items()
+        if not re.fullmatch(TIME_OF_DAY, text)
+    }
+    if errors:
+        raise InvalidSchedule(errors)
+    return time.fromisoformat(first), time.fromisoformat(last)
 
 
 @dataclass(frozen=True, slots=True)

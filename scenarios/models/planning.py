@@ -14,6 +14,7 @@ from scenarios.domain.timetable import Timetable, Window, build_timetable
 from scenarios.models.fields import DNS_LABEL, PriorityField, build_choices
 
 MAX_GRACE_MINUTES = 24 * 60
+DEFAULT_GRACE_MINUTES = 15
 
 
 class ScheduleQuerySet(models.QuerySet["Schedule"]):
@@ -40,7 +41,8 @@ class Schedule(models.Model):
     window_from = models.TimeField(null=True, blank=True)
     window_to = models.TimeField(null=True, blank=True)
     grace_minutes = models.PositiveIntegerField(
-        default=15, validators=[MaxValueValidator(MAX_GRACE_MINUTES, "Enter at most 1440 minutes (one day).")]
+        default=DEFAULT_GRACE_MINUTES,
+        validators=[MaxValueValidator(MAX_GRACE_MINUTES, "Enter at most 1440 minutes (one day).")],
     )
     priority = PriorityField(
         help_text="From -100 to 100. Waiting runs with the highest priority start first."

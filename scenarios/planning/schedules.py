@@ -25,6 +25,10 @@ from scenarios.planning.due import Skipped, check_may_start
 from scenarios.runs import admission
 from scenarios.suites.documents import read_stored_suite
 
+# A schedule starts runs in its author's name, who must have the permission to run.
+CHANGE_PERMISSIONS = ("scenarios.change_schedule", "scenarios.run_scenario")
+PERMISSIONS = ("scenarios.add_schedule", *CHANGE_PERMISSIONS)
+
 
 def save_schedule(schedule: Schedule, *, by: User | None) -> Schedule:
     """Store the schedule with its next time from now on, and request an approval if it needs one.

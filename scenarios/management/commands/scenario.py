@@ -1,6 +1,5 @@
 """`manage.py scenario …`: docs/command-line.md describes its commands and exit codes."""
 
-import getpass
 import re
 import socket
 import sys
@@ -18,25 +17,26 @@ from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.program import GROUPS, abandon_output
 from coordinator_client.command_line.remote import RemoteCoordinator
 from coordinator_client.command_line.terminal import Terminal
-from coordinator_client.command_line.verbs import Session, Verb, add_connection, add_json
+from coordinator_client.command_line.verbs import Place, Session, Verb, add_connection, add_json
 from coordinator_client.command_line.wording import set_program
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.profiles import read_profile
 from coordinator_client.synchronous.client import Client
 from scenarios.access import audit
 from scenarios.command_line.local import LocalCoordinator
+from scenarios.command_line.local_people import read_account
 
 # Arguments that say what a command is about.
-NAMING = ("name", "scenario", "files", "run", "fault", "approval", "token")
+NAMING = ("name", "schedule", "scenario", "suite", "files", "run", "fault", "approval", "token")
 # Verbs that change nothing.
-READING = re.compile(r"(list|show|validate|follow|export|write|whoami)")
+READING = re.compile(r"(list|show|validate|follow|export|write|whoami|log_(in|out))")
 
 
-def connect(server: str, profile: str, authority: str) -> Coordinator:
+def connect(place: Place) -> Coordinator:
     """Use this machine's database, or the API of another coordinator."""
-    if not (server or profile):
+    if not (place.server or place.profile):
         return LocalCoordinator()
-    found = read_profile(profile, server=server, authority=authority)
+    found = read_profile(place.profile, server=place.server, authority=place.authority)
     # .env is read by the settings, and not part of the environment.
     token = found.token or settings.TEST_COORDINATOR_TOKEN
     return RemoteCoordinator(Client(found.server, token, authority=found.authority))
@@ -46,9 +46,10 @@ def record(name: str, options: Mapping[str, Any], code: int | None) -> None:
     """Write to the audit what the command did, without its variables, which may be secrets."""
     named = [options[word] for word in NAMING if options.get(word)]
     target = " ".join(" ".join(map(str, word)) if isinstance(word, list) else str(word) for word in named)
+    target += f" as {options['by']}" if options.get("by") else ""
     result = "refused" if code is None else f"exit code {code}" if code else "done"
     with suppress(DatabaseError):
-        audit.record_command(getpass.getuser(), socket.gethostname(), name.replace("_", " "), target, result)
+        audit.record_command(read_account(), socket.gethostname(), name.replace("_", " "), target, result)
 
 
 class Command(BaseCommand):
@@ -78,7 +79,8 @@ class Command(BaseCommand):
             write=partial(self.stdout.write, ending=""),
         )
         code: int | None = None
-        session = Session(partial(connect, server, profile, authority), terminal)
+        place = Place(server, profile, authority)
+        session = Session(connect, place, terminal)
         try:
             code = function(session, **options)
         except CoordinatorError as error:

@@ -21,6 +21,16 @@ child = subprocess.Popen([sys.executable, "-c", {SLEEP!r}])
 print(child.pid, flush=True)
 child.wait()
 """
+WAITS_FOR_THE_OTHER = """
+import pathlib, signal, sys, time
+own, *names = sys.argv[1:]
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print("ready", flush=True)
+signal.sigwait([signal.SIGTERM])
+pathlib.Path(f"{own}.asked").touch()
+while not all(pathlib.Path(f"{name}.asked").exists() for name in names):
+    time.sleep(0.01)
+"""
 
 Supervise = Callable[..., Supervisor]
 
@@ -47,16 +57,39 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_children_stop_in_the_reverse_order_of_starting(supervise: Supervise) -> None:
-    first, second = (Child(name, [*PYTHON, SLEEP]) for name in ("first", "second"))
-    supervisor = supervise(first, second)
+def test_children_that_need_the_others_stop_before_them(supervise: Supervise) -> None:
+    target, worker, other = (Child(name, [*PYTHON, SLEEP]) for name in ("target", "worker", "other"))
+    worker.needs_others = True
+    supervisor = supervise(target, worker, other)
     stopped = []
     for child in supervisor.stop():
         stopped.append(child.name)
         assert not child.running
-        if child is second:
-            assert first.running
-    assert stopped == ["second", "first"]
+        if child is worker:
+            assert (target.running, other.running) == (True, True)
+    assert stopped == ["worker", "other", "target"]
+
+
+@pytest.mark.parametrize("needs_others", [True, False])
+def test_children_are_all_asked_to_end_before_the_first_is_waited_for(
+    supervise: Supervise, tmp_path: Path, *, needs_others: bool
+) -> None:
+    """Each ends only when the other one has been asked, too."""
+    names = ("one", "two")
+    children = [
+        Child(
+            name,
+            [*PYTHON, WAITS_FOR_THE_OTHER, name, *names],
+            stop_seconds=120,
+            needs_others=needs_others,
+        )
+        for name in names
+    ]
+    supervisor = supervise(*children)
+    logs = [tmp_path / "logs" / f"{name}.log" for name in names]
+    wait_for(lambda: all("ready" in log.read_text() for log in logs), what="both are ready")
+    list(supervisor.stop())
+    assert [child.process and child.process.returncode for child in children] == [0, 0]
 
 
 def test_dead_child_is_reported_and_restarted(supervise: Supervise) -> None:

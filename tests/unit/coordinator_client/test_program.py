@@ -58,7 +58,8 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
 def test_program_imports_neither_django_nor_the_coordinator() -> None:
     script = (
         "import sys\nfrom coordinator_client.command_line.program import build_parser, connect\n"
-        "build_parser(); connect('http://127.0.0.1:1', '', '')\n"
+        "from coordinator_client.command_line.verbs import Place\n"
+        "build_parser(); connect(Place('http://127.0.0.1:1'))\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & set(sys.argv[1].split())))"
     )
     heavy = "django scenarios coordinator_site metrics_app requests aiohttp pydantic argcomplete yaml tomllib"
