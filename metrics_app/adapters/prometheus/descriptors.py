@@ -27,7 +27,11 @@ class KeptDescriptor:
         self.identity = identify(number)
 
     def is_lost(self) -> bool:
-        return identify(self.number) != self.identity
+        try:
+            status = os.fstat(self.number)
+        except OSError:
+            return self.identity is not None
+        return (status.st_dev, status.st_ino) != self.identity
 
     def close(self) -> None:
         if not self.is_lost():

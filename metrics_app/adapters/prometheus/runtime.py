@@ -15,8 +15,9 @@ import resource
 import struct
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from metrics_app.adapters.prometheus import slots
@@ -36,12 +37,15 @@ GENERATIONS = 3
 CPU_BEFORE, CPU_OWN, CPU_EXPOSED, COLLECTIONS = 0, 1, 2, 3
 COLLECTED, UNCOLLECTABLE = COLLECTIONS + GENERATIONS, COLLECTIONS + 2 * GENERATIONS
 NUMBERS = struct.Struct(f"{COLLECTIONS + 3 * GENERATIONS}d")
-DOUBLE = 8
+EXPOSED = struct.Struct("d")
+DOUBLE = EXPOSED.size
 BEGIN = len(RECORD_MAGIC)
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = resource.getpagesize()
 MAX_STAT_BYTES = 4096
+MAX_STAT_FIELD = 21
+"""The last one of the fields behind the name of the process that is needed."""
 
 
 def _file(directory: Path, number: int) -> Path:
@@ -100,15 +104,16 @@ class RuntimeCollector:
         except OSError as error:
             logger.warning("No runtime metrics in this scrape: %s", error)
             return
+        places = list(zip(*rows.values(), strict=True))
         for family, column in zip(self._families_of(tuple(rows)), COLUMNS, strict=True):
-            values = [value for row in rows.values() for value in row[column.first : column.end]]
-            yield Snapshot(family, values)
+            yield Snapshot(family, column.values(places) if places else ())
 
     def _rows(self) -> dict[int, tuple[float, ...]]:
         # So that no slot changes its owner meanwhile, and no other scrape shows another CPU time.
         with directory_locked(self._directory, SECONDS_A_SCRAPE_WAITS):
             holders = sorted(slots.holders(self._directory).items())
-            self._workers = {of: known for of, known in self._workers.items() if of in holders}
+            known = self._workers
+            self._workers = {of: known[of] for of in holders if of in known}
             return {number: row for number, pid in holders if pid and (row := self._row(number, pid))}
 
     def _row(self, number: int, pid: int) -> tuple[float, ...]:
@@ -141,47 +146,47 @@ class _Worker:
 
     def __init__(self, directory: Path, number: int, pid: int) -> None:
         self._pid = pid
+        self._descriptors = f"/proc/{pid}/fd"
         # Opening them again costs more than reading them.
-        self._kept: list[KeptDescriptor] = []
         self._stat = self._opened(f"/proc/{pid}/stat", os.O_RDONLY)
+        self._stat_begin = b"%d (" % pid
         self._numbers = self._opened(str(_file(directory, number)), os.O_RDWR)
 
-    def _opened(self, path: str, flags: int) -> int:
+    def _opened(self, path: str, flags: int) -> KeptDescriptor:
         kept = KeptDescriptor(os.open(path, flags | os.O_CLOEXEC))
         weakref.finalize(self, kept.close)
-        self._kept.append(kept)
-        return kept.number
+        return kept
 
     def row(self) -> tuple[float, ...]:
-        if any(kept.is_lost() for kept in self._kept):
+        stat = os.pread(self._stat.number, MAX_STAT_BYTES, 0)
+        # What is read shows whether it is still that file, which costs less than asking for its identity.
+        if not stat.startswith(self._stat_begin) or self._numbers.is_lost():
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        fields = os.pread(self._stat, MAX_STAT_BYTES, 0).rpartition(b")")[2].split()
-        numbers = self._carried_on((int(fields[11]) + int(fields[12])) / TICKS)
+        fields = stat.rpartition(b")")[2].split(None, MAX_STAT_FIELD + 1)
+        numbers = NUMBERS.unpack(os.pread(self._numbers.number, NUMBERS.size, BEGIN))
         return (
-            numbers[CPU_EXPOSED],
+            self._carry_on(numbers, (int(fields[11]) + int(fields[12])) / TICKS),
             float(fields[20]),
             float(fields[21]) * PAGE,
             float(fields[17]),
             BOOT_TIME + float(fields[19]) / TICKS,
-            _open_files(self._pid),
+            _open_files(self._descriptors),
             float(resource.prlimit(self._pid, resource.RLIMIT_NOFILE)[0]),
             *numbers[COLLECTIONS:],
             1.0,
         )
 
-    def _carried_on(self, cpu_seconds: float) -> list[float]:
-        """The numbers of the slot; the CPU time that is shown now is stored for its next owner."""
-        numbers = list(NUMBERS.unpack(os.pread(self._numbers, NUMBERS.size, BEGIN)))
-        exposed = max(numbers[CPU_EXPOSED], numbers[CPU_BEFORE] + cpu_seconds)
-        if exposed > numbers[CPU_EXPOSED]:
-            os.pwrite(self._numbers, struct.pack("d", exposed), BEGIN + CPU_EXPOSED * DOUBLE)
-            numbers[CPU_EXPOSED] = exposed
-        return numbers
+    def _carry_on(self, numbers: Sequence[float], cpu_seconds: float) -> float:
+        """The CPU time of all owners of the slot, which is stored for its next owner as it is shown now."""
+        exposed = numbers[CPU_BEFORE] + cpu_seconds
+        if exposed <= numbers[CPU_EXPOSED]:
+            return numbers[CPU_EXPOSED]
+        os.pwrite(self._numbers.number, EXPOSED.pack(exposed), BEGIN + CPU_EXPOSED * DOUBLE)
+        return exposed
 
 
-def _open_files(pid: int) -> float:
+def _open_files(path: str) -> float:
     # Since Linux 6.2, the size of the folder is the number; before, it is 0.
-    path = f"/proc/{pid}/fd"
     return float(os.stat(path).st_size or len(os.listdir(path)))  # noqa: PTH116, PTH208 - fast
 
 
@@ -195,9 +200,13 @@ class Column:
     first: int
     labels: tuple[LabelSet, ...] = ((),)
 
-    @property
-    def end(self) -> int:
-        return self.first + len(self.labels)
+    def values(self, places: Sequence[Sequence[float]]) -> Sequence[float]:
+        """Those of all workers, in the order of `family`; `places` are the rows by place."""
+        if len(self.labels) == 1:
+            return places[self.first]
+        return list(
+            chain.from_iterable(zip(*places[self.first : self.first + len(self.labels)], strict=True))
+        )
 
     def family(self, workers: Iterable[int]) -> Family:
         sample = f"{self.name}_total" if self.type == "counter" else self.name

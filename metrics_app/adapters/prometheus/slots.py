@@ -18,6 +18,7 @@ import stat
 import struct
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from metrics_app.adapters.prometheus import servers
@@ -40,7 +41,8 @@ logger = logging.getLogger(__name__)
 # struct flock: type, whence, start, length, pid; the BSDs, macOS among them, put the numbers first.
 _FLOCK, _TYPE, _PID = ("hhqqi", 0, 4) if sys.platform == "linux" else ("qqihh", 3, 2)
 
-_QUESTION = struct.pack(_FLOCK, *[fcntl.F_WRLCK if place == _TYPE else 0 for place in range(5)])
+_ANSWER = struct.Struct(_FLOCK)
+_QUESTION = _ANSWER.pack(*[fcntl.F_WRLCK if place == _TYPE else 0 for place in range(5)])
 
 NOT_LOCKABLE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
 """A symlink, a folder or a pipe has the name of a lock file."""
@@ -143,14 +145,22 @@ def forget_the_dead(directory: Path, seconds: float) -> None:
 def holders(directory: Path) -> dict[int, int]:
     """The slots that are held, and the process that holds each; 0 if it is not visible from here."""
     found = {}
-    folder = str(directory.resolve())
+    folder = os.path.realpath(directory)
     for name in os.listdir(folder):  # noqa: PTH208 - at each scrape, and ten times as fast
-        if name.startswith("slot-") and (match := SLOT_LOCK.fullmatch(name)):
+        number = _lock_number(name) if name.endswith(".lock") else None
+        if number is not None:
             path = f"{folder}/{name}"
             pid = os.getpid() if path in _held else _holder(path)
             if pid is not None:
-                found[int(match[1])] = pid
+                found[number] = pid
     return found
+
+
+@lru_cache(maxsize=1024)
+def _lock_number(name: str) -> int | None:
+    """The slot whose lock file has this name."""
+    match = SLOT_LOCK.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def _empty(directory: Path) -> None:
@@ -251,7 +261,7 @@ def _holder(path: str) -> int | None:
         return None  # a folder
     finally:
         os.close(descriptor)
-    fields = struct.unpack(_FLOCK, answer)
+    fields = _ANSWER.unpack(answer)
     return None if fields[_TYPE] == fcntl.F_UNLCK else max(0, fields[_PID])
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from io import BytesIO
 from itertools import chain, dropwhile, repeat, takewhile
 from operator import itemgetter
@@ -55,7 +55,7 @@ class Template:
         shapes = dict(zip(shape_of_each, family.series, strict=True))
         text = self._encoded([_with_gaps(series) for series in shapes.values()], repeat(0.0, len(shapes)))
         lines = text.split("\n")[:-1]
-        self._head = "".join([f"{line}\n" for line in takewhile(_is_comment, lines)])
+        self._head = "".join([f"{line}\n" for line in takewhile(_is_comment, lines)]).encode()
         patterns = [_Pattern(line) for line in dropwhile(_is_comment, lines)]
         # Samples as '_created' are moved to a family of their own, behind the others.
         self._in_order = not any(map(_is_comment, dropwhile(_is_comment, lines)))
@@ -79,8 +79,10 @@ class Template:
         if not self._in_order:
             write(self._encoded(self.family.series, values).encode())
             return
-        write(self._head.encode())
-        places = {self._places[series]: text for series, text in exemplars.items() if series in self._places}
+        write(self._head)
+        places = {}
+        if exemplars:
+            places = {self._places[of]: text for of, text in exemplars.items() if of in self._places}
         # In parts, so that only the bytes of the whole text are in memory at once.
         for begin in range(0, len(values), LINES_AT_ONCE):
             part = values[begin : begin + LINES_AT_ONCE]
@@ -134,7 +136,13 @@ def _is_comment(line: str) -> bool:
 
 def _format(values: Iterable[float]) -> list[str]:
     # The comparison excludes infinities and NaN, too.
-    return [repr(value) if -SHORT < value < SHORT else floatToGoString(value) for value in values]
+    return [repr(value) if -SHORT < value < SHORT else _format_long(value) for value in values]
+
+
+@lru_cache(maxsize=1024)
+def _format_long(value: float) -> str:
+    """Kept, because sizes of memory and times of starts are often the same at the next scrape."""
+    return str(floatToGoString(value))
 
 
 class Texts(dict[float, str]):
