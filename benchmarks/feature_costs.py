@@ -1,27 +1,35 @@
 """What each feature of the metrics package costs, switched on and switched off.
 
-    python -m benchmarks.feature_costs [--repeats 5] [--output FILE] [FEATURE …]
+    python -m benchmarks.feature_costs [--repeats 5] [--rounds 40] [--output FILE] [FEATURE …]
 
-Each figure is the least processor time of many short rounds, over processes that take turns: without the
-package, with the feature switched off, and with it on. What a feature costs that is switched off is what the
-package adds without it; features of requests and of own metrics are compared with the package's own figure
-without them.
+Processes take turns in short rounds: one without the package, one with the feature switched off, one with it
+on, and one that is like the first. Figures are ratios within a round, so that a machine that changes its pace
+changes all of them: the median over the rounds, then over the repeats, each of which starts the processes
+again. How far the first process and the one like it differ is what can be measured: what a feature costs that
+is switched off must be less. Features of requests and of own metrics cannot be measured without the package
+and are compared with it without them.
 """
 
 import argparse
 import json
+import os
+import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 from benchmarks.goals import Goals
 from benchmarks.peers import report
 
 PROJECT = Path(__file__).resolve().parents[1]
 NOTHING_MEASURABLE = 0.01
-"""Of the operation: so much does the same program differ from process to process."""
+"""Of the operation: less is not asked for, however quiet the machine is."""
+ON, OFF, WITHOUT, AGAIN = "on", "off", "without", "again"
 
 
 class Feature(NamedTuple):
@@ -66,48 +74,98 @@ FEATURES = (
 )
 
 
-def measure(operation: str, metrics: dict[str, Any] | None) -> float:
-    command = [sys.executable, "-m", "benchmarks.features.operations", operation]
-    given = [] if metrics is None else [json.dumps(metrics)]
-    return float(subprocess.check_output([*command, *given], cwd=PROJECT, text=True))
+class Turns:
+    """A process that carries out an operation round by round."""
+
+    def __init__(self, operation: str, metrics: dict[str, Any] | None) -> None:
+        given = [] if metrics is None else [json.dumps(metrics)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.features.operations", operation, *given],
+            cwd=PROJECT,
+            # The order of sets and dictionaries changes the pace of a process.
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def take(self) -> float:
+        """The microseconds of one operation in the next round."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._process.communicate()
 
 
-def compare(goals: Goals, feature: Feature, repeats: int) -> None:
-    wanted = {"on": feature.on, "off": {}, "without": None}
+def find_variants(feature: Feature) -> dict[str, dict[str, Any] | None]:
+    """The settings of each process, the first of which is what the others are compared with."""
+    variants: dict[str, dict[str, Any] | None] = {WITHOUT: None, AGAIN: None, OFF: {}, ON: feature.on}
     if feature.is_part_of_the_package:
-        del wanted["without"]
-    if not feature.on:
-        del wanted["off"]
-    if len(wanted) == 1:
-        goals.tell(feature.name, least(feature, [feature.on] * repeats), "µs")
+        variants = {OFF: {}, AGAIN: {}, ON: feature.on} if feature.on else {ON: {}}
+    elif not feature.on:
+        del variants[OFF]
+    return variants
+
+
+def take_turns(
+    operation: str, variants: Mapping[str, dict[str, Any] | None], rounds: int
+) -> dict[str, list[float]]:
+    """Microseconds of each variant in each round."""
+    found: dict[str, list[float]] = {name: [] for name in variants}
+    with ExitStack() as running:
+        processes = {name: running.enter_context(Turns(operation, of)) for name, of in variants.items()}
+        names = list(variants)
+        for number in range(rounds + 1):
+            # Each round begins with another one.
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                found[name].append(processes[name].take())
+    return {name: figures[1:] for name, figures in found.items()}  # the first round warms up
+
+
+def compare(goals: Goals, feature: Feature, repeats: int, rounds: int) -> None:
+    variants = find_variants(feature)
+    found = [take_turns(feature.operation, variants, rounds) for _ in range(repeats)]
+    base = next(iter(variants))
+    least = min(min(turns[base]) for turns in found) / feature.each
+    if len(variants) == 1:
+        goals.tell(feature.name, least, "µs")
         return
-    found: dict[str, list[float]] = {name: [] for name in wanted}
-    for _ in range(repeats):
-        for name, metrics in wanted.items():
-            found[name].append(measure(feature.operation, metrics) / feature.each)
-    least_of = {name: min(figures) for name, figures in found.items()}
-    base = least_of.get("off", least_of.get("without", 0.0))
-    goals.tell(f"{feature.name}: without it", base, "µs")
-    goals.tell(f"{feature.name}: added by it", least_of["on"] - base, "µs")
-    if "without" in least_of and "off" in least_of:
-        part = least_of["off"] / least_of["without"] - 1
-        goals.at_most(f"{feature.name}: added where it is off, part", part, NOTHING_MEASURABLE)
+    parts = {name: [compute_part(turns[base], turns[name]) for turns in found] for name in variants}
+    noise = max(map(abs, parts[AGAIN]))
+    goals.tell(f"{feature.name}: without it", least, "µs")
+    goals.tell(f"{feature.name}: added by it", statistics.median(parts[ON]) * least, "µs")
+    goals.tell(f"{feature.name}: difference of two processes without it, part", noise)
+    if base != OFF and OFF in parts:
+        part = statistics.median(parts[OFF])
+        goals.at_most(
+            f"{feature.name}: added where it is off, part", part, round(max(noise, NOTHING_MEASURABLE), 4)
+        )
 
 
-def least(feature: Feature, settings: list[dict[str, Any]]) -> float:
-    return min(measure(feature.operation, metrics) for metrics in settings) / feature.each
+def compute_part(base: list[float], other: list[float]) -> float:
+    """How much longer the other took, in parts of the base: the median over the rounds."""
+    return statistics.median(b / a for a, b in zip(base, other, strict=True)) - 1
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--output", type=Path)
     parser.add_argument("features", nargs="*", help="what their names begin with")
     chosen = parser.parse_args()
     goals = Goals()
     for feature in FEATURES:
         if not chosen.features or feature.name.startswith(tuple(chosen.features)):
-            compare(goals, feature, chosen.repeats)
+            compare(goals, feature, chosen.repeats, chosen.rounds)
             if chosen.output:  # at once, so that nothing is lost of what was measured
                 chosen.output.write_text(results(goals))
     return goals.status

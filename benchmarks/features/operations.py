@@ -2,13 +2,14 @@
 
     python -m benchmarks.features.operations query '{"DATABASE": true}'
 
-The last argument is the dictionary METRICS; without it the project has no metrics at all. Printed is the
-least of several rounds, because whatever else the machine does makes a round longer.
+The last argument is the dictionary METRICS; without it the project has no metrics at all. For each line of
+its input it carries out one short round and prints the mean, so that processes can take turns.
 """
 
 import asyncio
 import json
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -26,7 +27,6 @@ from django.test import RequestFactory
 from django.urls import path
 
 Operation = Callable[[], object]
-ROUNDS = 30
 SECONDS_A_ROUND = 0.02
 
 
@@ -204,18 +204,22 @@ def seconds_for(operation: Operation, times: int) -> float:
     return thread_time() - start
 
 
-def measure(operation: Operation) -> float:
-    """Microseconds for one."""
+def find_times(operation: Operation) -> int:
+    """How often it is carried out in a round."""
     once = min(seconds_for(operation, 3) / 3 for _ in range(5))
-    times = max(1, int(SECONDS_A_ROUND / once))
-    return min(seconds_for(operation, times) for _ in range(ROUNDS)) / times * 1e6
+    return max(1, int(SECONDS_A_ROUND / once))
 
 
 def main() -> None:
     name, *given = sys.argv[1:]
+    # All on one processor: those of a machine may differ in pace.
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as directory:
         configure(json.loads(given[0]) if given else None, directory)
-        print(measure(OPERATIONS[name]()))
+        operation = OPERATIONS[name]()
+        times = find_times(operation)
+        for _ in sys.stdin:
+            print(seconds_for(operation, times) / times * 1e6, flush=True)
 
 
 if __name__ == "__main__":
