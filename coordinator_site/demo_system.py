@@ -1,5 +1,6 @@
-"""What `manage.py up` knows of its demo: the services with their fault proxy, and the first scenario."""
+"""The demo of `manage.py up` and compose.demo.yaml: services, their fault proxy, and the first scenario."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
@@ -7,12 +8,15 @@ from django.conf import settings
 from coordinator_site.local_system import Ports
 from coordinator_site.setting_paths import kept_secret_key
 from scenarios.domain.errors import StepImpossible
+from scenarios.drivers import documents
 from scenarios.drivers.platform import ConfiguredSecrets
 from scenarios.library import services as registered_services
-from scenarios.models import DEFAULT_PROXY_SECRET, Suite
+from scenarios.library.scenarios import save_scenario
+from scenarios.models import DEFAULT_PROXY_SECRET, Scenario, Suite
 from scenarios.suites.documents import read_suite
 from scenarios.suites.storage import save_suite
 
+CATALOGUE = settings.BASE_DIR / "scenarios" / "catalogue"
 SUITE = Path(__file__).parent / "suites" / "exchange.yaml"
 FIRST_SCENARIO = "dependency-hangs"
 # Short, because somebody waits for it.
@@ -29,17 +33,40 @@ PRICE_FEED = (
 )
 
 
-def register_services(ports: Ports) -> None:
-    register = registered_services.register_service
-    register("exchange", ports.get_address("exchange"), EXCHANGE)
-    register("risk-monitor", ports.get_address("risk_monitor"), RISK_MONITOR)
-    register(
-        "price-feed",
+def import_catalogue() -> None:
+    """Store the shipped scenarios. An existing one may have been edited, so it is not overwritten."""
+    for file in sorted(CATALOGUE.glob("*.yaml")):
+        if not Scenario.objects.filter(name=file.stem).exists():
+            save_scenario(documents.read_document(file.read_bytes()))
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """`listener` is the proxy's, as the proxy calls it; it needs no name where the proxy has no other."""
+
+    exchange: str
+    risk_monitor: str
+    price_feed: str
+    proxy: str
+    listener: str = ""
+
+
+def find_local_addresses(ports: Ports) -> Addresses:
+    return Addresses(
+        ports.get_address("exchange"),
+        ports.get_address("risk_monitor"),
         ports.get_address("price_feed"),
-        PRICE_FEED,
-        proxy=ports.get_address("proxy_control"),
-        proxy_listener=f"127.0.0.1:{ports.price_feed_proxy}",
+        ports.get_address("proxy_control"),
+        f"127.0.0.1:{ports.price_feed_proxy}",
     )
+
+
+def register_services(addresses: Addresses) -> None:
+    register = registered_services.register_service
+    register("exchange", addresses.exchange, EXCHANGE)
+    register("risk-monitor", addresses.risk_monitor, RISK_MONITOR)
+    proxy = {"proxy": addresses.proxy, "proxy_listener": addresses.listener}
+    register("price-feed", addresses.price_feed, PRICE_FEED, **proxy)
 
 
 def save_demo_suite() -> None:

@@ -134,6 +134,7 @@ def build_prometheus_config(shipped: Path, ports: Ports) -> str:
     config["global"]["scrape_interval"] = f"{SCRAPE_SECONDS}s"
     # Prometheus resolves paths relative to its configuration.
     config["rule_files"] = [str(shipped.parent / pattern) for pattern in config["rule_files"]]
+    config.pop("alerting", None)  # there is no Alertmanager beside it
     for job in config["scrape_configs"]:
         port = getattr(ports, JOB_PORTS[job["job_name"]])
         job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]

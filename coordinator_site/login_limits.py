@@ -78,6 +78,7 @@ class KnownBrowserMiddleware:
                 name,
                 salt=KNOWN_BROWSER,
                 max_age=KNOWN_FOR_SECONDS,
+                path=settings.SESSION_COOKIE_PATH,
                 secure=settings.SESSION_COOKIE_SECURE,
                 httponly=True,
                 samesite="Lax",

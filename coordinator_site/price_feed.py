@@ -2,7 +2,7 @@
 
     GET  /prices, /health
 
-`python -m coordinator_site.price_feed PORT` serves it on loopback.
+`python -m coordinator_site.price_feed PORT [ADDRESS]` serves it, by default on loopback.
 """
 
 import json
@@ -43,4 +43,5 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    Server(("127.0.0.1", int(sys.argv[1])), PriceFeed).serve_forever()
+    port, address, *_ = (*sys.argv[1:], "127.0.0.1")
+    Server((address, int(port)), PriceFeed).serve_forever()

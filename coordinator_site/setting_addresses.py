@@ -11,6 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 MAIL_SCHEMES = frozenset({"smtp", "smtp+tls", "smtp+ssl"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+PREFIX = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
+# What the site's own addresses begin with.
+OWN_PLACES = frozenset({"admin", "api", "badges", "favicon.ico", "metrics", "oidc", "static"})
 CERTIFICATE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -38,6 +41,27 @@ def web_address(name: str, value: str) -> str:
             f"{name}={value!r} is not a web address; write it as 'http://127.0.0.1:9090'."
         )
     return value
+
+
+def url_prefix(public_url: str, script_name: str) -> str:
+    """The path of PUBLIC_URL, below which a proxy shows the site; "" where it shows nothing else.
+
+    Raises:
+        ImproperlyConfigured: the path cannot be a prefix, or gunicorn's SCRIPT_NAME is another one.
+    """
+    prefix = urlsplit(public_url).path.rstrip("/")
+    if prefix and (not PREFIX.fullmatch(prefix) or prefix.split("/")[1] in OWN_PLACES):
+        raise ImproperlyConfigured(
+            f"PUBLIC_URL={public_url!r}: the path {prefix!r} cannot be the prefix of the site; use letters, "
+            "digits, '.', '-' and '_', as in '/coordinator', and do not begin with one of "
+            f"{', '.join(sorted(OWN_PLACES))}, which are in the site itself."
+        )
+    if script_name.rstrip("/") not in {"", prefix}:
+        raise ImproperlyConfigured(
+            f"SCRIPT_NAME={script_name!r} is not the path of PUBLIC_URL={public_url!r}: write it there, and "
+            "remove SCRIPT_NAME, with which gunicorn answers no request without the prefix."
+        )
+    return prefix
 
 
 def web_addresses(name: str, values: Iterable[str]) -> tuple[str, ...]:

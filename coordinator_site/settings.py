@@ -1,5 +1,6 @@
 """Settings, read from the environment once. Every variable is listed in .env.example."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from coordinator_site.setting_addresses import (
     prometheus_auth,
     prometheus_tls,
     trace_address,
+    url_prefix,
     web_address,
     web_addresses,
     with_time_limits,
@@ -91,6 +93,9 @@ LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK_NAMES)
 # Where people reach the site: links in messages and annotations begin with it.
 PUBLIC_URL = env.read(web_address, "PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")
+# Its path, as '/tc': a proxy may keep or remove it.
+URL_PREFIX = url_prefix(PUBLIC_URL, env.str("SCRIPT_NAME", ""))
+FORCE_SCRIPT_NAME = URL_PREFIX or None
 
 
 # Applications
@@ -169,7 +174,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 FORMAT_MODULE_PATH = "coordinator_site.formats"
-STATIC_URL = "static/"
+STATIC_URL = f"{URL_PREFIX}/static/"  # not relative: Django would keep what it is at the first use
 STATIC_ROOT = writable_directory("DATA_DIR", DATA_DIR / "static")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -234,10 +239,21 @@ OIDC_TOKEN_SECONDS = env.read(whole_number, "OIDC_TOKEN_SECONDS", 604_800, lowes
 # Checked for an API token's owner, in addition to whether the account is active.
 API_TOKEN_OWNER_CHECK = "coordinator_site.single_sign_on.has_recent_login"  # noqa: S105 - a path
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
-SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = URL_PREFIX or "/"
+SECURE_HSTS_SECONDS = env.read(
+    whole_number, "HSTS_SECONDS", 31_536_000 if PRODUCTION else 0, lowest=0, highest=315_360_000
+)
+# For a name that others share, these two are not this site's to decide.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.read(boolean, "HSTS_INCLUDE_SUBDOMAINS", "false")
+SECURE_HSTS_PRELOAD = env.read(boolean, "HSTS_PRELOAD", "false")
+if SECURE_HSTS_PRELOAD and not SECURE_HSTS_INCLUDE_SUBDOMAINS:
+    raise ImproperlyConfigured("HSTS_PRELOAD=true needs HSTS_INCLUDE_SUBDOMAINS=true, as browsers' lists do.")
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # they ask for the two
 # Prometheus and load balancers use the internal port, without TLS.
-SECURE_REDIRECT_EXEMPT = [r"^metrics$", r"^api/v1/health$", r"^api/v1/ready$"]
+SECURE_REDIRECT_EXEMPT = [
+    f"^{re.escape(URL_PREFIX.lstrip('/') + '/') if URL_PREFIX else ''}{path}$"
+    for path in ("metrics", "api/v1/health", "api/v1/ready")
+]
 # Everything is served from here; no page has inline scripts or styles.
 SECURE_CSP = {
     "default-src": ["'self'"],

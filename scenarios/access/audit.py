@@ -107,7 +107,7 @@ def prune(before: datetime, *, at_most: int) -> int:
 
 
 def _name_entrance(request: HttpRequest) -> str:
-    return "API, session" if request.path.startswith("/api/") else "control room"
+    return "API, session" if request.path_info.startswith("/api/") else "control room"
 
 
 def _describe_origin(request: HttpRequest | None) -> dict[str, str]:

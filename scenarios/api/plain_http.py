@@ -21,7 +21,7 @@ class PlainHTTPMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith(API_PREFIX):
+        if not request.path_info.startswith(API_PREFIX):
             return self.get_response(request)
         if (encoding := request.headers.get("Content-Encoding", "identity")) != "identity":
             return refuse_encoding(encoding)

@@ -287,7 +287,7 @@ class ProblemMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if not request.path.startswith(self.PLACE) or response.status_code < HTTPStatus.BAD_REQUEST:
+        if not request.path_info.startswith(self.PLACE) or response.status_code < HTTPStatus.BAD_REQUEST:
             return response
         if "json" in response.get("Content-Type", ""):
             return response

@@ -7,6 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -107,6 +108,43 @@ def test_compose_mounts_what_is_there() -> None:
     assert files
     assert all((DEPLOY / "container" / source).exists() for source in files)
     assert sources - files == compose["volumes"].keys()
+
+
+def test_compose_lets_ports_be_chosen() -> None:
+    compose = documents(DEPLOY / "container" / "compose.yaml")[0]["services"]
+    ports = [port for service in compose.values() for port in service.get("ports", [])]
+    assert len(ports) == 4
+    assert all(re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z]+_PORT:-(\d+)\}:\1", port) for port in ports)
+
+
+def test_demo_of_compose_starts_each_service_that_its_command_registers() -> None:
+    demo = documents(DEPLOY / "container" / "compose.demo.yaml")[0]["services"]
+    command = load_command_class(get_commands()["set_up_demo"], "set_up_demo")
+    options = vars(command.create_parser("manage.py", "set_up_demo").parse_args([]))
+    registered = [urlsplit(options[name]) for name in ("exchange", "risk_monitor", "price_feed", "proxy")]
+    assert all(f":{url.port}" in f":{':'.join(demo[url.hostname]['command'])}:" for url in registered)
+    assert demo["demo"]["command"] == ["python", "manage.py", "set_up_demo"]
+    for name in ("exchange", "risk-monitor"):
+        words = demo[name]["command"][3:]
+        load_command_class(get_commands()["demo_service"], "").create_parser("", "").parse_args(words)
+
+
+ROUTED = sorted(DEPLOY.glob("*/prometheus*.yml"))
+
+
+@pytest.mark.parametrize("path", ROUTED, ids=lambda path: path.stem)
+def test_every_prometheus_sends_its_alerts_to_an_alertmanager(path: Path) -> None:
+    (found,) = yaml.safe_load(path.read_text())["alerting"]["alertmanagers"]
+    assert found["static_configs"][0]["targets"]
+
+
+@pytest.mark.alertmanager
+def test_alertmanager_accepts_the_shipped_configuration() -> None:
+    file = DEPLOY / "prometheus" / "alertmanager.yml"
+    checked = subprocess.run(
+        ["amtool", "check-config", file], capture_output=True, text=True, check=False, timeout=600
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_a_migration_that_comes_before_its_database_is_tried_again_and_so_is_what_needs_it() -> None:

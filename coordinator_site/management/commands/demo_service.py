@@ -8,11 +8,12 @@ from coordinator_site.demo_service import serve
 
 
 class Command(BaseCommand):
-    help = "Serves a small service with chaos endpoints, in memory, on loopback."
+    help = "Serves a small service with chaos endpoints, in memory."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", choices=["exchange", "risk-monitor"])
         parser.add_argument("--port", type=int, required=True)
+        parser.add_argument("--host", default="127.0.0.1", help="Default: %(default)s, this machine alone.")
         parser.add_argument(
             "--watches", default="", help="Base URL of the exchange that a risk monitor watches."
         )
@@ -20,10 +21,17 @@ class Command(BaseCommand):
         parser.add_argument("--prices", default="", help="Base URL of the feed of an exchange's prices.")
 
     def handle(
-        self, *_arguments: Any, name: str, port: int, watches: str, prices: str, **_options: Any
+        self,
+        *_arguments: Any,
+        name: str,
+        host: str,
+        port: int,
+        watches: str,
+        prices: str,
+        **_options: Any,
     ) -> None:
         try:
-            serve(name, host="127.0.0.1", port=port, watches=watches, prices=prices)
+            serve(name, host=host, port=port, watches=watches, prices=prices)
         except OSError as error:
             raise CommandError(
                 f"Port {port} cannot be used ({error.strerror}); choose another with --port."

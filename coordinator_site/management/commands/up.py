@@ -26,7 +26,9 @@ from coordinator_site import local_system, ports_in_use
 from coordinator_site.demo_system import (
     FIRST_SCENARIO,
     FIRST_VARIABLES,
+    find_local_addresses,
     find_proxy_token,
+    import_catalogue,
     register_services,
     save_demo_suite,
 )
@@ -34,8 +36,6 @@ from coordinator_site.static_files import collect_static_files
 from coordinator_site.supervisor import Child, Supervisor
 from scenarios.command_line.local import LocalCoordinator
 from scenarios.domain.outcomes import RunState
-from scenarios.drivers import documents
-from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Fault, Scenario
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor, recovery
@@ -78,11 +78,8 @@ class Command(BaseCommand):
         """Set up database, catalogue and services; returns the admin's password if it was created now."""
         call_command("migrate", verbosity=0)
         collect_static_files()
-        for file in sorted((settings.BASE_DIR / "scenarios" / "catalogue").glob("*.yaml")):
-            # An existing scenario may have been edited, so it is not overwritten.
-            if not Scenario.objects.filter(name=file.stem).exists():
-                stored_scenarios.save_scenario(documents.read_document(file.read_bytes()))
-        register_services(ports)
+        import_catalogue()
+        register_services(find_local_addresses(ports))
         save_demo_suite()
         return create_admin()
 

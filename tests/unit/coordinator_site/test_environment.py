@@ -133,3 +133,27 @@ def test_groups_there_are_mapped_to_groups_here_and_may_hold_an_equals_sign() ->
 def test_half_a_pair_or_a_second_one_of_the_same_name_is_refused(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="once to a group here"):
         environment.pairs("OIDC_GROUP_MAP", ["qa=viewers", value])
+
+
+@pytest.mark.parametrize(
+    ("url", "script_name", "prefix"),
+    [
+        ("http://localhost:8080", "", ""),
+        ("https://ops.example.com/", "", ""),
+        ("https://ops.example.com/tc", "", "/tc"),
+        ("https://ops.example.com/tools/tc/", "/tools/tc", "/tools/tc"),
+    ],
+)
+def test_the_site_is_below_the_path_of_its_public_address(url: str, script_name: str, prefix: str) -> None:
+    assert setting_addresses.url_prefix(url, script_name) == prefix
+
+
+@pytest.mark.parametrize("path", ["/api", "/static/tc", "/t c", "/../tc", "//tc", "/tc%20"])
+def test_a_path_that_the_site_has_itself_is_no_prefix(path: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="cannot be the prefix"):
+        setting_addresses.url_prefix(f"https://ops.example.com{path}", "")
+
+
+def test_another_prefix_for_gunicorn_is_refused_with_the_place_for_it() -> None:
+    with pytest.raises(ImproperlyConfigured, match="is not the path of PUBLIC_URL"):
+        setting_addresses.url_prefix("https://ops.example.com", "/tc")
