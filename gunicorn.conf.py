@@ -2,12 +2,11 @@
 
 import ipaddress
 import os
-from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from coordinator_site import logs
+from coordinator_site import logs, places
 from coordinator_site.environment import MAX_PORT, one_of, whole_number
 from coordinator_site.gunicorn_logger import build_logger_class
 
@@ -17,7 +16,7 @@ class _Env(environ.Env):  # type: ignore[misc]
     ENVIRON = dict(os.environ)
 
 
-_Env.read_env(Path(__file__).resolve().parent / ".env")
+_Env.read_env(places.find_settings_file())
 _env = _Env()
 
 

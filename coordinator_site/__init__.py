@@ -1,3 +1,5 @@
 """The site: settings, entry points, and what sets up a fresh machine."""
 
-__version__ = "0.1.0"
+from coordinator_client.version import __version__
+
+__all__ = ["__version__"]

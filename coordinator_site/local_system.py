@@ -82,7 +82,7 @@ def build_prometheus_settings(ports: Ports) -> dict[str, str]:
 
 
 def manage(name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:
-    manage_py = str(settings.BASE_DIR / "manage.py")
+    manage_py = str(settings.FILES_DIR / "manage.py")
     return Child(name, [sys.executable, manage_py, *command], environment or {})
 
 
@@ -119,7 +119,7 @@ def prometheus(ports: Ports) -> list[Child]:
     data = settings.DATA_DIR / "prometheus"
     data.mkdir(exist_ok=True)
     config = data / "prometheus.yml"
-    config.write_text(build_prometheus_config(settings.BASE_DIR / SHIPPED_PROMETHEUS_CONFIG, ports))
+    config.write_text(build_prometheus_config(settings.FILES_DIR / SHIPPED_PROMETHEUS_CONFIG, ports))
     options = [
         f"--config.file={config}",
         f"--storage.tsdb.path={data / 'tsdb'}",

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from coordinator_site import __version__, databases, logs
+from coordinator_site import __version__, databases, logs, places
 from coordinator_site.container_settings import (
     container_engines,
     container_name_patterns,
@@ -59,10 +59,13 @@ from coordinator_site.setting_paths import (
     writable_directory,
 )
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = places.PACKAGES
+# Of manage.py, the guide and the configuration of Prometheus. An installed package has them in a folder.
+FILES_DIR = places.FILES
+DEFAULT_DATA_DIR = places.find_data_folder()
 
 env = Environment()
-env.read_env(BASE_DIR / ".env")
+env.read_env(places.find_settings_file())
 
 
 # The installation
@@ -78,7 +81,7 @@ SERVICE_INSTANCE_NAME = env.read(dns_label, "SERVICE_INSTANCE_NAME", SERVICE_NAM
 SERVICE_VERSION = env.str("SERVICE_VERSION", __version__)
 PORT = env.read(whole_number, "PORT", 8080, lowest=1, highest=MAX_PORT)
 
-DATA_DIR = writable_directory("DATA_DIR", Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).resolve())
+DATA_DIR = writable_directory("DATA_DIR", Path(env.str("DATA_DIR", str(DEFAULT_DATA_DIR))).resolve())
 
 if "SECRET_KEY" in env.ENVIRON:
     SECRET_KEY = env.str("SECRET_KEY")

@@ -3,7 +3,7 @@
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from coordinator_client.command_line import (
@@ -20,6 +20,7 @@ from coordinator_client.command_line import (
     run_verbs,
     scenario_verbs,
     schedule_verbs,
+    server_commands,
     suite_verbs,
 )
 from coordinator_client.command_line.coordinator import Coordinator
@@ -41,9 +42,11 @@ GROUPS = (
 def main(words: Sequence[str] | None = None) -> int:
     open_closed_output()
     set_program(completion.PROGRAM)
-    parser = build_parser()
+    words = _read_help(sys.argv[1:] if words is None else words)
+    parser, verbs = build_parser(server_commands.find_hint(words))
     completion.start(parser)
-    options = vars(parser.parse_args(_read_help(sys.argv[1:] if words is None else words)))
+    server_commands.hand_over(words, verbs)
+    options = vars(parser.parse_args(words))
     options.pop("verb")
     options.pop("what", None)
     place = Place(**{name: options.pop(name) for name in ("server", "profile", "authority")})
@@ -60,8 +63,9 @@ def _read_help(words: Sequence[str]) -> list[str]:
     return [*words[1:], "--help"] if [*words[:1]] == ["help"] else list(words)
 
 
-def build_parser() -> ArgumentParser:
-    parser = VerbParser(prog=completion.PROGRAM, description=DESCRIPTION)
+def build_parser(hint: str = "") -> tuple[ArgumentParser, Collection[str]]:
+    """The parser, and its verbs."""
+    parser = VerbParser(prog=completion.PROGRAM, description=DESCRIPTION, epilog=hint)
     parser.add_argument("--version", action="version", version=f"test-coordinator {__version__}")
     parser.add_argument("--no-color", action="store_true", help="No colours; so does NO_COLOR.")
     add_connection(parser, "")
@@ -71,7 +75,7 @@ def build_parser() -> ArgumentParser:
         group.add_to(verbs)
     helping = verbs.add_parser("help", help="Show the help of a verb, for example 'help run'.")
     helping.add_argument("about", nargs="*", choices=list(verbs.choices), metavar=VERB)  # for completion
-    return parser
+    return parser, verbs.choices
 
 
 def connect(place: Place) -> Coordinator:

@@ -44,7 +44,7 @@ class Page:
 def read_page(name: str) -> Page:
     """Raises KeyError if there is no such page."""
     title = PAGES[name]
-    text = (settings.BASE_DIR / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    text = (settings.FILES_DIR / "docs" / f"{name}.md").read_text(encoding="utf-8")
     markdown = MarkdownIt("commonmark").enable("table")
     tokens = markdown.parse(text)
     for token, following in pairwise(tokens):

@@ -51,7 +51,7 @@ async def call(
 
         output, errors, code = await call_over_ssh(host, request, platform)
     else:
-        whole = {**request, "own": str(settings.BASE_DIR), "coordinator": await find_lifelines()}
+        whole = {**request, "own": str(settings.FILES_DIR), "coordinator": await find_lifelines()}
         output, errors, code = await _call_here(build_local_command(), whole)
     return _read_answer(f"host {host.name!r}", output, errors, code)
 

@@ -203,8 +203,8 @@ def _is_own(pid: int) -> bool:
     except PermissionError:
         return False  # another user's process, which cannot be signalled either
     runs_here = any(
-        word.endswith("manage.py") and (directory / word).resolve() == settings.BASE_DIR / "manage.py"
+        word.endswith("manage.py") and (directory / word).resolve() == settings.FILES_DIR / "manage.py"
         for word in words
-    ) or (directory == settings.BASE_DIR and any(word.endswith(_OWN_PROGRAMS) for word in words))
+    ) or (directory == settings.FILES_DIR and any(word.endswith(_OWN_PROGRAMS) for word in words))
     # The demo services may be broken.
     return runs_here and "demo_service" not in words

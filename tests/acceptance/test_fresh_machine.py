@@ -26,6 +26,14 @@ DJANGO = {
     "django-0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     "django-0.dist-info/RECORD": "",
 }
+FIRST_FILES = (
+    "manage.py",
+    "coordinator_client/__init__.py",
+    "coordinator_client/errors.py",
+    "coordinator_client/version.py",
+    "coordinator_site/__init__.py",
+    "coordinator_site/fresh_machine.py",
+)
 NO_VENV = "import sys; sys.modules['ensurepip'] = None; sys.argv = ['manage.py', 'up']; "
 # Without its site-packages, for a developer's Python may have Django.
 PYTHON = [str(getattr(sys, "_base_executable", sys.executable)), "-S"]
@@ -40,8 +48,8 @@ def clone(tmp_path: Path) -> Path:
             archive.writestr(name, content)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     folder = tmp_path / "clone"
-    (folder / "coordinator_site").mkdir(parents=True)
-    for name in ("manage.py", "coordinator_site/__init__.py", "coordinator_site/fresh_machine.py"):
+    for name in FIRST_FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / name, folder / name)
     (folder / "requirements.txt").write_text(f"{wheel.as_uri()} --hash=sha256:{digest}\n")
     return folder

@@ -68,7 +68,7 @@ class Command(BaseCommand):
             supervisor = Supervisor(
                 local_system.build_children(ports, keep_proxy_token()),
                 logs=settings.DATA_DIR / "logs",
-                directory=settings.BASE_DIR,
+                directory=settings.FILES_DIR,
             )
             code = self.serve(supervisor, ports, password, once=once)
         if code:

@@ -65,4 +65,4 @@ def is_manage_script(word: str) -> bool:
 
 def shares_data(environment: list[str]) -> bool:
     named = next((line.partition("=")[2] for line in environment if line.startswith("DATA_DIR=")), "")
-    return Path(named or settings.BASE_DIR / "var").resolve() == settings.DATA_DIR
+    return Path(named or settings.DEFAULT_DATA_DIR).resolve() == settings.DATA_DIR
