@@ -18,6 +18,8 @@ BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 PARTS = {
     "unit and integration tests": ("tests/unit", "tests/integration", "-n", "4", *BY_FILE),
     "acceptance tests": ("tests/acceptance", "-n", "3", *BY_FILE),  # each starts several servers
+    # Images, wheels and containers, one after the other, because each takes all cores.
+    "deployment": ("tests/deployment",),
     "style and types": ("tests/style",),
 }
 
@@ -34,7 +36,10 @@ class PytestRunner:
         """Keep Django's own arguments; paths and node ids go to pytest as they are."""
 
     def run_tests(self, test_labels: list[str], **_options: Any) -> int:
-        """Returns 0 if every test passed, else pytest's exit code. Without labels, runs all parts."""
+        """Returns 0 if every test passed, else pytest's exit code. Without labels, runs all parts.
+
+        A label is a path, a node id, or the name of a part, such as 'deployment'.
+        """
         try:
             import pytest  # noqa: F401, PLC0415 - asks whether it is there
         except ImportError as error:
@@ -43,7 +48,7 @@ class PytestRunner:
                 f"'{sys.executable} -m pip install -r tests/requirements.txt'."
             ) from error
         if test_labels:
-            return self._pytest(*test_labels)
+            return self._pytest(*(word for label in test_labels for word in PARTS.get(label, (label,))))
         codes = {part: self._pytest(*arguments) for part, arguments in PARTS.items()}
         for part, code in codes.items():
             sys.stdout.write(f"{'passed' if code == 0 else f'FAILED ({code})'}: {part}\n")

@@ -126,7 +126,8 @@ def test_demo_of_compose_starts_each_service_that_its_command_registers() -> Non
     assert demo["demo"]["command"] == ["python", "manage.py", "set_up_demo"]
     for name in ("exchange", "risk-monitor"):
         words = demo[name]["command"][3:]
-        load_command_class(get_commands()["demo_service"], "").create_parser("", "").parse_args(words)
+        service = load_command_class(get_commands()["demo_service"], "demo_service")
+        service.create_parser("manage.py", "demo_service").parse_args(words)
 
 
 ROUTED = sorted(DEPLOY.glob("*/prometheus*.yml"))
