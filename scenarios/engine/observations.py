@@ -16,7 +16,8 @@ from scenarios.domain.outputs import limit_fields
 from scenarios.domain.plan import Step
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.saved_values import select_saved
-from scenarios.engine.steps import SENSITIVE, StepRunner
+from scenarios.engine.driver_calls import SENSITIVE
+from scenarios.engine.steps import StepRunner
 from scenarios.engine.work_threads import is_large, run_in_thread
 
 NOTHING_SAVED: Mapping[str, str] = MappingProxyType({})

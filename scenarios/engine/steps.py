@@ -1,26 +1,16 @@
-"""One step, carried out by its driver: the one place where a driver's faults become sentences."""
+"""One step, carried out by its driver: where secrets are put in, and redacted from what comes out."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import ValidationError
-
-from scenarios.domain.durations import format_duration
-from scenarios.domain.errors import (
-    FaultGone,
-    ScenarioError,
-    StepFailed,
-    StepImpossible,
-    StepNotDone,
-    StepNotSent,
-)
+from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.late_references import mentions_saved
 from scenarios.domain.plan import Action, Step, find_service, find_services
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import insert_secrets
+from scenarios.engine.driver_calls import call_driver, read_arguments, reword
 from scenarios.engine.fault_steps import FaultSteps, find_step_driver
 from scenarios.engine.saved_values import SavedValues, fill_action, hide_saved_secrets, learn_texts
 from scenarios.engine.step_platform import (
@@ -32,8 +22,6 @@ from scenarios.engine.step_platform import (
     secret_arguments,
 )
 from scenarios.ports import Clock, Driver, Gate, Platform
-
-SENSITIVE = "the step is sensitive: nothing of its answer is kept"
 
 # Of a look whether something listens, by a driver's `reach`.
 REACH_SECONDS = 5.0
@@ -255,7 +243,7 @@ class StepRunner:
             if kept == str(error):
                 raise
             # Without its cause: a traceback would show what was redacted from the sentence.
-            raise _reword(error, kept) from None
+            raise reword(error, kept) from None
 
     async def _call_driver(
         self, step: Step, verb: str, time_limit: float, *, is_action: bool
@@ -271,35 +259,9 @@ class StepRunner:
             self.redactor,
             self.cookies,
         )
-        # An action's request may have left before the driver breaks: that is a failure, not "never sent",
-        # so that it is undone.
-        broken = StepFailed if is_action else StepImpossible
-        try:
-            async with self.clock.timeout(time_limit):
-                fields: Mapping[str, Any] = await call(arguments, platform)
-                return fields
-        except StepFailed as error:
-            if not step.sensitive:
-                raise
-            # Without its own sentence, which may quote the answer.
-            sentence = f"the driver {step.driver!r} could not do it; {SENSITIVE}"
-            raise _reword(error, sentence) from None
-        except ScenarioError:
-            raise
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # Nobody has cancelled the step: it is the driver's own, and would pass for the end of the run.
-            raise broken(f"the driver {step.driver!r} broke: it cancelled itself") from error
-        except TimeoutError as error:
-            raise StepFailed(f"no answer within {format_duration(time_limit)}") from error
-        except Exception as error:
-            # A site's own driver: whatever breaks in it must end the run with its faults undone.
-            sentence = f"the driver {step.driver!r} broke: {type(error).__name__}"
-            if step.sensitive:
-                raise broken(f"{sentence}; {SENSITIVE}") from None
-            raise broken(f"{sentence}: {error}") from error
+        return await call_driver(
+            step, lambda: call(arguments, platform), self.clock, time_limit, is_action=is_action
+        )
 
     def _find_defaults(self, service: str) -> Mapping[str, Any]:
         found = getattr(self.platform, "web_defaults", None)
@@ -317,15 +279,7 @@ class StepRunner:
         return driver
 
     def _arguments(self, driver: Driver | FaultSteps, step: Step) -> Any:
-        try:
-            return driver.Arguments.model_validate(self._fill_arguments(step))
-        except ValidationError as error:
-            # Not pydantic's own text: it shows values with their middle left out, secrets too.
-            sentences = "; ".join(
-                f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-                for detail in error.errors(include_url=False)
-            )
-            raise StepImpossible(f"the arguments of {step.driver!r} are refused: {sentences}") from None
+        return read_arguments(driver, step, self._fill_arguments(step))
 
     def _fill_arguments(self, step: Step) -> Any:
         return insert_secrets(self.saved.fill_arguments(step.arguments), self._secret)
@@ -336,9 +290,3 @@ class StepRunner:
         if secret:
             self.secrets[secret] = name
         return secret
-
-
-def _reword(error: StepFailed, sentence: str) -> StepFailed:
-    kinds = (FaultGone, StepImpossible, StepNotSent, StepNotDone, StepFailed)
-    kind = next(kind for kind in kinds if isinstance(error, kind))
-    return kind(sentence, retry_after=error.retry_after)
