@@ -65,11 +65,11 @@ LONG_FILES = (
     "tests/integration/scenarios/runs/test_line.py",
     "tests/integration/scenarios/runs/test_many_validations.py",
     "tests/unit/injector/host/test_leases.py",
-    "tests/unit/scenarios/drivers/test_container.py",
+    "tests/unit/scenarios/drivers/container/test_container.py",
     "tests/unit/metrics_app/prometheus/test_folder.py",
 )
 # They need what .ci/run builds beside the others.
-LAST_FILES = ("tests/acceptance/test_kubernetes_",)
+LAST_FILES = ("tests/acceptance/kubernetes/",)
 
 
 def is_ci() -> bool:

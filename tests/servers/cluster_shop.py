@@ -63,3 +63,7 @@ def open_shop(server: ApiServer) -> Shop:
 def build_fault(words: dict[str, Any], lease: float = LONG) -> OneFault:
     arguments = KubernetesFaultArguments.model_validate(words)
     return OneFault(Kubernetes(), arguments, Platform(), FaultCall(uuid4().hex, lease))
+
+
+def scale(shop: Shop, replicas: int = 0, **more: Any) -> dict[str, Any]:
+    return {"namespace": shop.namespace, "name": "cart", "scale": {"replicas": replicas}, **more}

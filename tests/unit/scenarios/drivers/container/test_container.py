@@ -1,13 +1,9 @@
 """The driver of faults of containers: a real dockerd, with containers of one program."""
 
-import asyncio
 import os
 import shutil
 import signal
-import ssl
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +12,27 @@ import pytest
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.drivers import load_drivers
 from scenarios.drivers.container import Container
-from scenarios.drivers.container_arguments import ContainerArguments, ContainerFaultArguments
+from scenarios.drivers.container_arguments import ContainerArguments
 from scenarios.drivers.container_changes import find_state_folder
 from scenarios.drivers.hosts import this_host
-from scenarios.ports import FaultCall, FaultDriver
+from scenarios.ports import FaultDriver
 from tests.servers.certificates import Authority
-from tests.servers.container_engine import PORT, SHOP, ContainerEngine, docker_engine
+from tests.servers.container_engine import PORT, SHOP, ContainerEngine
 from tests.servers.loopback import wait_for
-from tests.unit.scenarios.drivers.conftest import Platform
+from tests.servers.tls_relay import relay_by_tls
+from tests.unit.scenarios.drivers.container.container_fault import (
+    DRIVER,
+    NETWORK,
+    PLATFORM,
+    build,
+    choose,
+    describe,
+    find_guardians,
+    inject,
+)
 
 pytestmark = pytest.mark.docker
 
-DRIVER = Container()
-PLATFORM = Platform()
-LONG = 600.0
-NETWORK = "shop-net"
 # Each change, and what it needs of the container.
 CHANGES: dict[str, dict[str, Any]] = {
     "pause": {"pause": True},
@@ -39,89 +41,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "disconnect": {"disconnect": NETWORK},
     "limits": {"limits": {"cpus": 0.1, "memory": "32MiB"}},
 }
-
-
-@pytest.fixture(scope="module")
-def docker() -> Iterator[ContainerEngine]:
-    with docker_engine() as engine:
-        engine.ask("POST", "/networks/create", {"Name": NETWORK, "CheckDuplicate": True})
-        yield engine
-
-
-@pytest.fixture
-def engine(docker: ContainerEngine, settings: Any, tmp_path: Path) -> Iterator[ContainerEngine]:
-    settings.CONTAINER_ENGINES = {"local": docker.url}
-    settings.ALLOWED_CONTAINERS = ("shop-*", "queue=yes")
-    settings.DATA_DIR = tmp_path
-    yield docker
-    for pid in find_guardians():
-        os.kill(pid, signal.SIGKILL)
-    docker.remove_all()
-
-
-@pytest.fixture
-def shop(engine: ContainerEngine) -> str:
-    engine.run("shop-1", labels=SHOP)
-    return "shop-1"
-
-
-@pytest.fixture
-def networked(engine: ContainerEngine) -> str:
-    """A container with former values of everything that faults change."""
-    endpoint = {NETWORK: {"Aliases": ["shop"], "IPAMConfig": {}}}
-    engine.run(
-        "shop-1",
-        labels=SHOP,
-        network=NETWORK,
-        more={"NetworkingConfig": {"EndpointsConfig": endpoint}},
-        Memory=128 << 20,
-    )
-    return "shop-1"
-
-
-def find_guardians() -> list[int]:
-    """The processes that end a fault of this folder of faults, both of each."""
-    found = []
-    for record in find_state_folder("engines", "local").glob("guardian-*.json"):
-        text = record.read_text()
-        if '"guardian"' in text:
-            pid = int(text.split('"guardian": [')[1].split(",")[0])
-            found += [pid, *list_children(pid)]
-    return [pid for pid in found if Path(f"/proc/{pid}/comm").exists()]
-
-
-def list_children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def build(**words: Any) -> ContainerFaultArguments:
-    chosen = {} if {"where", "image"} & words.keys() else {"name": "shop-1"}
-    return ContainerFaultArguments.model_validate({**chosen, **words})
-
-
-async def choose(given: ContainerFaultArguments, fault_id: str = "f1", lease: float = LONG) -> FaultCall:
-    return FaultCall(fault_id, lease, await DRIVER.choose_target(given, PLATFORM))
-
-
-async def inject(given: ContainerFaultArguments, fault_id: str = "f1", lease: float = LONG) -> FaultCall:
-    fault = await choose(given, fault_id, lease)
-    await DRIVER.inject(given, PLATFORM, fault)
-    return fault
-
-
-def describe(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What faults change of a container. The engine writes 0 or less for no limit."""
-    limits = {
-        name: max(0, state["HostConfig"][name]) for name in ("NanoCpus", "CpuQuota", "Memory", "MemorySwap")
-    }
-    networks = {
-        name: sorted(set(found["Aliases"] or []) - {state["Id"][:12]})
-        for name, found in state["NetworkSettings"]["Networks"].items()
-    }
-    return {"status": state["State"]["Status"], "limits": limits, "networks": networks}
 
 
 def test_the_driver_is_loaded_as_one_of_faults(engine: ContainerEngine) -> None:
@@ -303,29 +222,6 @@ async def test_an_engine_over_tls_has_no_guardian_and_any_process_undoes_its_fau
         shutil.copy(Authority(folder).path, folder / "ca.pem")  # of somebody else
         with pytest.raises(StepNotSent, match=r"engine 'far' cannot be reached: .*certificate"):
             await choose(given)
-
-
-@asynccontextmanager
-async def relay_by_tls(engine: ContainerEngine, authority: Authority) -> AsyncIterator[int]:
-    """The port of what passes connections with a certificate of the authority on to the engine."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.path))
-    context.load_cert_chain(str(authority.issue("localhost", "server.pem")))
-    context.verify_mode = ssl.CERT_REQUIRED
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, ours = await asyncio.open_unix_connection(engine.socket)
-        await asyncio.gather(copy(reader, ours), copy(theirs, writer))
-
-    server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield int(server.sockets[0].getsockname()[1])
 
 
 async def test_a_probe_tells_state_health_and_restarts(engine: ContainerEngine, shop: str) -> None:
