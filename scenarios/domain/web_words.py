@@ -56,8 +56,8 @@ class BasicAuth(Declaration):
 
 
 class Auth(Declaration):
-    """Who asks: either a user with a password, or a bearer token. A password and a token must be secrets,
-    `${secret:NAME}`. They are sent to the first host only, not to another one that it redirects to.
+    """Credentials: either a user and a password, or a bearer token. A password and a token must be secrets,
+    `${secret:NAME}`. They are sent only to the first host, not to one that it redirects to.
     """
 
     basic: BasicAuth = Field(ABSENT)
@@ -72,7 +72,7 @@ class Auth(Declaration):
 class Tls(Declaration):
     """`ca` and `certificate` are names of PEM files in CERTIFICATE_DIR: the authorities to trust instead of
     the system's, and a client certificate with its key. With `verify: false`, any certificate is accepted,
-    even that of an impostor; the plan warns about it. Hosts that a redirect leads to see none of this.
+    even that of an impostor; the plan warns about it. None of this is used after a redirect to another host.
     """
 
     verify: bool = True

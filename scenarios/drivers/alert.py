@@ -76,8 +76,8 @@ class AlertArguments(Declaration):
 
 
 class Alert:
-    """Alertmanager knows only alerts that fire; an alert that is silenced or inhibited there fires, too.
-    Prometheus also knows those that are pending. Ask Alertmanager to learn whether the alert got that far.
+    """Alertmanager knows only firing alerts, including those that are silenced or inhibited. Prometheus also
+    knows pending ones. Ask Alertmanager to check that an alert has reached it.
     """
 
     name: ClassVar[str] = "alert"

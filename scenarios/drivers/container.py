@@ -34,9 +34,9 @@ MIXED = "mixed"
 class Container:
     """As a probe, it returns the state, the health and the restarts of containers.
 
-    As a fault, it pauses, kills, restarts or stops containers, takes them from a network, lowers their
-    limits, or breaks the network inside. If their engine is on the worker's machine, every fault but
-    `restart`, which leaves nothing to undo, ends by itself a lease after its last renewal.
+    As a fault, it pauses, kills, restarts or stops containers, disconnects them from a network, lowers their
+    limits, or breaks the network inside. If their engine is on the worker's machine, every fault except
+    `restart`, which leaves nothing to undo, ends by itself one lease after its last renewal.
     """
 
     name: ClassVar[str] = "container"

@@ -174,8 +174,8 @@ class NarrowTraffic(Declaration):
 class NameLookups(Declaration):
     """Lookups of `names` over UDP. `*.example.com` stands for names below it; without `names`, all of them.
 
-    `answer` is `servfail`, `nxdomain`, or an IP address that is not the true one. With `delay`, the answer is
-    late, and true if there is no `answer`.
+    `answer` is `servfail`, `nxdomain`, or a wrong IP address. With `delay`, the answer is late; without
+    `answer`, it is correct.
     """
 
     names: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(min_length=1)] = Field(
@@ -191,14 +191,14 @@ class NameLookups(Declaration):
 
 
 class CpuLoad(Declaration):
-    """So many `cores`, all of them by default, are busy for this share of the time."""
+    """This many `cores`, by default all of them, are busy for this share of the time."""
 
     load: Share = 1.0
     cores: Annotated[int, Field(ge=1, le=4096), WHOLE] = Field(ABSENT)
 
 
 class MemoryLoad(Declaration):
-    """So much memory is used, or memory is used up to this `share` of all."""
+    """Memory of this `size` is used, or memory is used up to this `share` of the total."""
 
     size: Size = Field(ABSENT)
     share: Share = Field(ABSENT)
@@ -210,7 +210,7 @@ class MemoryLoad(Declaration):
 
 
 class IoLoad(Declaration):
-    """So many `workers` write and sync files in `path`."""
+    """This many `workers` write and sync files in `path`."""
 
     workers: Annotated[int, Field(ge=1, le=64), WHOLE] = 1
     path: Path = "/var/tmp"  # noqa: S108 - stress-ng makes a directory of its own there

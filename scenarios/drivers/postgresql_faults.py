@@ -71,7 +71,7 @@ class PostgresqlLock(Declaration):
 
 
 class PostgresqlTerminate(Declaration):
-    """Sessions of `database` (the one of the connection), and of `application` if that is given."""
+    """Sessions of `database`, by default that of the connection, and only of `application` if it is given."""
 
     share: Share = 1.0
     database: Annotated[str, Field(min_length=1, max_length=63)] = Field(ABSENT)

@@ -37,13 +37,13 @@ class _Control(ProxyControl):
 
 
 class Proxy:
-    """Breaks the connections of the clients of a service, by the fault proxy that they connect to.
+    """Breaks connections of a service's clients, in the fault proxy that they connect to.
 
     The service is registered with its proxy's control API and listener. Every fault ends by itself, one lease
     after its last renewal, and with the proxy's process.
 
-    As a probe, it looks whether clients meet the faults. Connections that are refused because nothing listens
-    are not seen.
+    As a probe, it counts the connections that the faults affect. Connections that are refused because nothing
+    listens are not counted.
     """
 
     name: ClassVar[str] = "proxy"

@@ -80,7 +80,7 @@ class ProxyReturned(Returned):
     touched: int = Field(
         json_schema_extra=ALWAYS,
         ge=0,
-        description="How many connections the present faults of the listener have concerned, and requests "
+        description="How many connections the current faults of the listener have affected, or requests "
         "for faults of `http`.",
     )
     faults: int = Field(json_schema_extra=ALWAYS, ge=0, description="How many faults the listener has.")
@@ -103,12 +103,12 @@ class After(Declaration):
 
 
 class HttpFault(Declaration):
-    """What happens to which requests: `method`, `path` and `headers` choose them, all of them together.
+    """What happens to which requests. `method`, `path` and `headers` choose them; all given ones must match.
 
-    A `path` that ends with `*` is a prefix. With `status` or `body` the proxy answers itself; without them
+    A `path` that ends with `*` is a prefix. With `status` or `body`, the proxy itself responds; without them,
     the request goes on to the service. `delay` comes first, `set_headers` changes the response, and
-    `truncate` closes the connection after so many bytes of its body. `first` and `share` limit the number of
-    requests.
+    `truncate` closes the connection after this many bytes of its body. `first` and `share` limit the number
+    of requests.
     """
 
     method: Annotated[str, AfterValidator(check_method)] = Field(ABSENT)
@@ -134,7 +134,7 @@ class HttpFault(Declaration):
 
 
 class ProxyArguments(Declaration):
-    """`service` and at least one kind of fault. Several kinds hold together.
+    """`service` and at least one kind of fault. Several kinds can be combined.
 
     `direction` says which data is concerned: `down` is what the client receives. `share` is the share of
     connections that have the fault, or of requests for `http`; the same `seed` chooses the same ones.

@@ -69,7 +69,7 @@ class RedisFaultArguments(_Connecting):
 
 
 class Redis:
-    """As a probe, it reads: the command must be one that Redis itself calls read-only, or `PING`, `ECHO`,
+    """As a probe, it reads: the command must be one that Redis marks as read-only, or `PING`, `ECHO`,
     `INFO`, `LASTSAVE`, `ROLE` or `TIME`. A value that is not UTF-8 is returned with replacement characters.
 
     As a fault, `pause` holds back commands that may write, or all of them, and `kill_clients` closes the

@@ -31,7 +31,7 @@ class SignalReturned(Returned):
 
 
 class SignalArguments(Declaration):
-    """`pid`, `pidfile` or `port` (of the listening process). A probe finds the process and sends nothing."""
+    """`pid`, `pidfile` or `port` (of the listening process)."""
 
     Returns: ClassVar[type[Returned]] = SignalReturned
     pid: Annotated[int, Field(ge=2, le=2**31 - 1), WHOLE] = Field(ABSENT)

@@ -24,11 +24,10 @@ class Action(Declaration, Generic[AnyStep, AnyFault]):
 
     An action with an `undo` is a fault, too. A fault is undone when its phase ends, or with `until: run` when
     the run ends. If the response does not meet `expect`, the action has failed, like a validation. If
-    `expect` names
-    `status` (`http`), `exit_code` (`command`) or `connected` (`tcp`), only `expect` decides whether the
-    action was done, unless the step has `ok`. An action that was not done, or got no response, is errored.
-    Without a `timeout`, a longer time limit of the step itself applies. `save` names values of the response
-    for later steps; a response without one of them does not meet the expectation.
+    `expect` names `status` (`http`), `exit_code` (`command`) or `connected` (`tcp`), only `expect` decides
+    whether the action was done, unless the step has `ok`. An action that was not done, or got no response, is
+    errored. Without a `timeout`, a longer time limit of the step itself applies. `save` names values of the
+    response for later steps; a response without one of them does not meet the expectation.
 
     A fault whose injection got no response may still arrive after its undo. It stays in the ledger, and its
     services are held, for LATE_INJECTION_SECONDS (30s) or its own `timeout`, whichever is longer; then it is

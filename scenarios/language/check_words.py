@@ -51,11 +51,11 @@ class Undone(Declaration, Generic[AnyStep]):
 
 
 class Validation(Declaration, Generic[AnyStep]):
-    """Starts when the actions without `at` are done. It probes once, or repeatedly: with `within` it must
-    hold before that time is over (and stay so `for` a time without a break), with `throughout` during the
-    whole phase: `true` fails at the first look that does not hold, `{success: 99%}` allows some. Without a
-    `timeout`, a longer time limit of the probe itself applies. `save` names values of the response that held
-    last, for steps of later phases; a response without one of them does not hold.
+    """Starts when the actions without `at` are done. It probes once, or repeatedly. With `within`, it must
+    begin to hold before that time is over and, with `for`, keep holding for that time. With `throughout`, it
+    must hold during the whole phase: `true` fails at the first look that does not hold, `{success: 99%}`
+    allows some. Without a `timeout`, a longer time limit of the probe itself applies. `save` names values of
+    the response that held last, for steps of later phases; a response without one of them does not hold.
     """
 
     name: Name
@@ -95,7 +95,7 @@ class Validation(Declaration, Generic[AnyStep]):
 class Guard(Declaration, Generic[AnyStep]):
     """Probed from the first phase to the last; more than `tolerate` failures in a row abort the run.
 
-    A guard that has not held once aborts it at its end.
+    A guard that has never held aborts the run at the end.
     """
 
     name: Name

@@ -156,8 +156,8 @@ class LoadExpect(Declaration):
 
 class LoadValidation(Declaration):
     """Judges a load. Without `within`, it is judged at the end of the phase, by all requests that were due in
-    it. With `within`, the last 5 seconds are judged again and again: they must hold before that time is over,
-    and stay so `for` a time without a break.
+    it. With `within`, the last 5 seconds are judged repeatedly: the expectation must begin to hold before
+    that time is over and, with `for`, keep holding for that time.
     """
 
     name: Name
@@ -181,12 +181,12 @@ class LoadValidation(Declaration):
 
 
 class Load(Declaration, Generic[AnyStep]):
-    """Requests at a constant rate, from the first phase to the last, whatever becomes of them. The latency of
+    """Requests at a constant rate, from the first phase to the last, whatever happens to them. The latency of
     each counts from the moment at which it was due. For each request, one value of every list of `choose` is
-    drawn, and stands for `${NAME}` in `request`.
+    drawn, and replaces `${NAME}` in `request`.
 
     A request fails if it gets no answer within `timeout`, or a status outside 200 to 399 (or outside `ok`).
-    Each has a `traceparent` header of its own. If the machine cannot send at this rate, the run is errored.
+    Each has its own `traceparent` header. If the machine cannot send at this rate, the run is errored.
     A load is an action on its services: they are held, and protected ones need approval.
     """
 

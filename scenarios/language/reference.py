@@ -1,7 +1,9 @@
 """The reference of the language, generated from its declarations by `manage.py language_reference`."""
 
 import inspect
+import json
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -36,18 +38,17 @@ and are known before the run sends anything:
 | `${{scenario.name}}` | `metadata.name` |
 | `${{now}}` | when the attempt began, such as `2026-01-31T23:59:00Z`, unless `now` is a variable |
 
-A dry run shows zeros in the place of ids.
+A dry run shows zeros instead of ids.
 
 A phase, an action or a validation whose `when` is false is left out, for example with `when: "${{thorough}}"`
 and a variable of the type `boolean`. Dry runs and reports list what is left out.
 
 An action, a validation or a load with `each` stands for one per value of a list, named `NAME [value]`:
-`each: {{host: "${{hosts}}"}}` with a variable of the type `list`, or `each: {{port: [80, 443]}}`. Its parts
-then have the value in the place of `${{host}}`. The entries count against the limits below.
+`each: {{host: "${{hosts}}"}}` with a variable of the type `list`, or `each: {{port: [80, 443]}}`. In its
+parts, `${{host}}` is replaced with the value. The entries count against the limits below.
 
-In the arguments of a step,
-`${{secret:NAME}}` is replaced with a secret when the step runs. A run whose secrets are not all configured
-ends before it injects anything.
+In the arguments of a step, `${{secret:NAME}}` is replaced with a secret when the step runs. A run whose
+secrets are not all configured ends before it injects anything.
 
 An action or a validation can `save` values of its response, and later steps use them:
 
@@ -63,12 +64,12 @@ validations:
   expect: {{json: {{"$.id": "${{saved.order_id}}"}}}}
 ```
 
-The source of a value is a field that the driver returns, or a JSONPath into its `json`. `${{saved.NAME}}` may
-stand in the steps and under `expect` of actions and validations that begin after the response; not where it
-would decide to which service, host or address a step goes. An `undo` may use what its own `do` saved: the
-ledger has it as soon as the response is there. If no response came, the fault is outstanding, because nobody
-knows how to undo it. A value has at most {MAX_SAVED_CHARACTERS:,} characters as JSON. Values of a `sensitive`
-step are secrets; an undo cannot use them.
+The source of a value is a field that the driver returns, or a JSONPath into its `json`. `${{saved.NAME}}` can
+be used in the steps and under `expect` of actions and validations that begin after the response, but not
+where it would decide to which service, host or address a step goes. An `undo` may use what its own `do`
+saved: the ledger has it as soon as the response is there. If no response came, the fault is outstanding,
+because its undo is not known. A value has at most {MAX_SAVED_CHARACTERS:,} characters as JSON. Values of a
+`sensitive` step are secrets; an undo cannot use them.
 
 A document has at most 256 KiB, {MAX_STEPS:,} steps, {MAX_ENTRIES:,} entries in one list or mapping, and
 {MAX_PATTERNS} different regular expressions and JSONPaths.
@@ -95,9 +96,9 @@ such as `status: {below: 5000}`. A response may lack a field: there is no `json`
 _FAULTS = """## Faults
 
 An action with `fault` names one fault driver, with its arguments under it. The driver removes the fault, and
-looks whether it is gone: only then it counts as undone. A fault that ends by itself has a lease, which the
-run renews; when nobody does so any more, it ends LEASE_SECONDS later (at least 5s). If a target loses its
-fault before the end, the run is errored, because the condition under test was not there.
+checks that it is gone: only then does it count as undone. A fault that ends by itself has a lease, which the
+run renews; it ends LEASE_SECONDS (at least 5s) after the last renewal. If a target loses its fault before the
+end, the run is errored, because the condition under test was not there.
 """
 _DECLARATIONS = (
     ("Scenario", "The document"),
@@ -138,6 +139,14 @@ _NAMED_PATTERNS = {
     PERCENT_PATTERN: "a share, `0.1%`",
 }
 _SHOWN_AS = {
+    "Metadata": "[`metadata`](#metadata)",
+    "Spec": "[`spec`](#spec)",
+    "Variable": "[a variable](#a-variable-specvariablesname)",
+    "Guard": "[a guard](#a-guard-specguards)",
+    "Load": "[a load](#a-load-specload)",
+    "Phase": "[a phase](#a-phase-specphases)",
+    "Action": "[an action](#an-action-specphasesactions)",
+    "Validation": "[a validation](#a-validation-specphasesvalidations)",
     "Auth": "[`auth`](#auth-of-a-step)",
     "BasicAuth": "[`basic`](#basic-of-auth)",
     "Alternative": "[expectations](#expect) without `any_of`",
@@ -193,28 +202,49 @@ def _write_fault(
     name: str, declaration: Mapping[str, Any], more: str, definitions: Mapping[str, Any]
 ) -> Iterator[str]:
     """The section of a fault driver, and one for each of its words that has words of its own."""
-    yield from _write_section(f"### `fault: {name}`", declaration, more)
-    for word, value in declaration.get("properties", {}).items():
-        inner = next(filter(None, map(_get_name, [*value.get("anyOf", ()), value])), "")
-        if inner in definitions and inner not in (*_SHOWN_AS, "Template"):
-            yield from _write_section(f"#### `{word}` of `fault: {name}`", definitions[inner])
+    inner = {
+        word: found
+        for word, value in declaration.get("properties", {}).items()
+        if (found := _find_words(value)) in definitions and found not in (*_SHOWN_AS, "Template")
+    }
+    links = {word: f"[`{word}`](#{word}-of-fault-{name})" for word in inner}
+    for word in inner:
+        alternatives = declaration["properties"][word].get("anyOf", ())
+        if any(_get_own(kind).get("type") == "boolean" for kind in alternatives):
+            links[word] = f"`true`, or {links[word]}"
+    yield from _write_section(f"### `fault: {name}`", declaration, more, links)
+    for word, found in inner.items():
+        yield from _write_section(f"#### `{word}` of `fault: {name}`", definitions[found])
 
 
-def _write_section(title: str, declaration: Mapping[str, Any], more: str = "") -> Iterator[str]:
+def _find_words(value: Mapping[str, Any]) -> str:
+    """The name of the declaration that the value may have, or ""."""
+    return next(filter(None, map(_get_name, [*value.get("anyOf", ()), value])), "")
+
+
+def _write_section(
+    title: str,
+    declaration: Mapping[str, Any],
+    more: str = "",
+    links: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[str]:
+    """`links` shows these words' values as links to their own sections."""
     yield f"{title}\n"
     for text in (declaration.get("description"), more):
         if text:
             yield f"{inspect.cleandoc(text)}\n"
-    yield "| key | value | default |"
-    yield "| --- | --- | --- |"
     required = declaration.get("required", [])
     properties = declaration.get("properties", {})
+    if not properties:
+        return
+    yield "| key | value | default |"
+    yield "| --- | --- | --- |"
     if declaration.get("title") == "Expect":
         # The other fields are in the sections of their drivers.
         properties = {word: properties[word] for word in ("json", "headers", ANY_OF)}
     for word, value in properties.items():
         default = "required" if word in required else _describe_default(value)
-        yield f"| `{word}` | {_describe_kind(value)} | {default} |"
+        yield f"| `{word}` | {links.get(word) or _describe_kind(value)} | {default} |"
     if isinstance(extra := declaration.get("additionalProperties"), dict):
         yield f"| any field of the [driver](#drivers) | {_describe_kind(extra)} | |"
     yield ""
@@ -255,7 +285,7 @@ def _describe_own_kind(own: Mapping[str, Any]) -> str:
     if name := _get_name(own):
         return _SHOWN_AS.get(name, f"`{name.lower()}`")
     if "const" in own or "enum" in own:
-        return ", ".join(f"`{choice}`" for choice in own.get("enum", [own.get("const")]))
+        return ", ".join(f"`{_write_value(choice)}`" for choice in own.get("enum", [own.get("const")]))
     if own.get("pattern") in _NAMED_PATTERNS:
         return _NAMED_PATTERNS[own["pattern"]]
     if own.get("type") == "array":
@@ -283,4 +313,9 @@ def _describe_default(schema: Mapping[str, Any]) -> str:
         return ""
     if _describe_kind(schema) == "duration":
         return f"`{format_duration(default)}`"
-    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    return f"`{_write_value(default)}`"
+
+
+def _write_value(value: Any) -> str:
+    """As in YAML."""
+    return str(value) if isinstance(value, str | float) else json.dumps(value)

@@ -16,7 +16,7 @@ Multiple = Annotated[
 
 
 class RegressionLimit(Declaration):
-    """A multiple of what is usual, such as `2x`."""
+    """A multiple of the median, such as `2x`."""
 
     at_most: Multiple
 
@@ -39,8 +39,8 @@ class RegressionExpect(Declaration):
 
 
 class Regression(Declaration):
-    """A run that has passed fails nevertheless if a figure is more than the allowed multiple of its median in
-    the last 20 passed runs of the same document. With fewer than 5 such runs, nothing is compared.
+    """A run that would have passed fails if a figure is more than the allowed multiple of its median in the
+    last 20 passed runs of the same document. With fewer than 5 such runs, nothing is compared.
     """
 
     expect: RegressionExpect

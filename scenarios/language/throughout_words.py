@@ -8,9 +8,9 @@ from scenarios.domain.declarations import Declaration, Share, choose_member, use
 
 
 class Throughout(Declaration):
-    """The probe is repeated until the phase ends, also after failures. The validation holds if at least the
-    share `success` of its looks does, such as `99%` or `0.99`. It fails before the end of the phase if the
-    share can no longer be reached, as soon as nothing but `hold` keeps the phase from ending.
+    """The probe is repeated until the phase ends, even after failures. The validation holds if at least the
+    share `success` of its looks does, such as `99%` or `0.99`. If the share can no longer be reached, it
+    fails before the end of the phase, as soon as only `hold` keeps the phase from ending.
     """
 
     success: Share

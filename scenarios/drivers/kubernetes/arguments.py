@@ -108,7 +108,7 @@ Workload = Literal["Deployment", "StatefulSet", "ReplicaSet"]
 
 
 class DeletePod(Declaration):
-    """Delete the pods; `grace` is what their processes get to end, by default what each pod says."""
+    """Delete the pods; `grace` is the time that their processes get to end, by default that of each pod."""
 
     grace: Grace = Field(ABSENT)
 
@@ -133,7 +133,7 @@ class RolloutRestart(Declaration):
 
 
 class Isolate(Declaration):
-    """Let no connection reach the pods (`in`), leave them (`out`), or both, by a NetworkPolicy."""
+    """Let no connection reach the pods (`in`), leave them (`out`), or either, with a NetworkPolicy."""
 
     direction: Literal["in", "out", "both"] = "both"
 
@@ -149,7 +149,7 @@ class Drain(Declaration):
 
 
 class Patch(Declaration):
-    """Change the field at `path` (a JSON Pointer) of objects of the kind `of`; its former value comes back.
+    """Change the field at `path` (a JSON Pointer) of objects of the kind `of`; the undo restores its value.
 
     Without `value`, the field is removed.
     """
@@ -165,7 +165,7 @@ class Patch(Declaration):
 
 
 class ChaosObject(Declaration):
-    """An object of Chaos Mesh or Litmus, of this `spec`. The coordinator sets its duration and renews it."""
+    """An object of Chaos Mesh or Litmus with this `spec`. The coordinator sets its duration and renews it."""
 
     api_version: Annotated[ApiVersion, Field(alias="apiVersion")]
     kind: Kind
@@ -233,7 +233,7 @@ class KubernetesFaultArguments(_Cluster):
     """Objects of a `namespace`, chosen by `name`, or by the labels `where` and the `fields` of a field
     selector; `pick` limits how many have the fault, and the same `seed` picks the same. One kind of fault.
 
-    A choice of all objects that there are is refused without `allow_all`.
+    Choosing all existing objects is refused without `allow_all`.
     """
 
     KINDS: ClassVar[tuple[str, ...]] = (

@@ -17,9 +17,9 @@ from scenarios.ports import FaultCall, Platform
 class Kubernetes:
     """As a probe, it counts ready replicas, pods by their state, nodes and events of a cluster.
 
-    As a fault, it breaks pods, workloads, nodes or any field of an object. Whatever a fault made or changed
-    carries the time until which it lasts: past that, a lease after the last renewal, the watchdog or the
-    cluster's own sweeper undoes it. Pods that were deleted or evicted are replaced by the cluster.
+    As a fault, it breaks pods, workloads, nodes or any field of an object. Every object that a fault created
+    or changed is marked with the time when the fault ends, one lease after the last renewal. After that, the
+    watchdog or the cluster's own sweeper undoes it. The cluster replaces pods that were deleted or evicted.
     """
 
     name: ClassVar[str] = "kubernetes"
