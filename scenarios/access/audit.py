@@ -35,6 +35,9 @@ READING_VIEWS = frozenset(
 )
 # Of forms that also start something: these buttons only show what would happen.
 READING_BUTTONS = frozenset({"dry_run", "show"})
+# Of lists: these act only once a page that asks for a confirmation has sent `post`, and one only compares.
+ASKING_ACTIONS = frozenset({"delete_selected", "run_selected", "add_tag", "remove_tag"})
+READING_ACTIONS = frozenset({"compare_selected"})
 VERBS = {"POST": "create", "PUT": "replace", "PATCH": "change", "DELETE": "delete"}
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _pending: ContextVar[AuditEntry | None] = ContextVar("pending_audit_entry", default=None)
@@ -45,7 +48,7 @@ def note_request(request: HttpRequest, status: int) -> None:
     match = request.resolver_match
     if request.method in SAFE_METHODS or match is None or match.view_name in READING_VIEWS:
         return
-    if match.view_name.startswith("admin:") and not READING_BUTTONS.isdisjoint(request.POST):
+    if match.view_name.startswith("admin:") and _only_asks(request, match.view_name):
         return
     caller = getattr(request, "caller", None)
     user = caller.user if caller is not None else getattr(request, "user", None)
@@ -63,6 +66,14 @@ def note_request(request: HttpRequest, status: int) -> None:
             **_describe_origin(request),
         )
     )
+
+
+def _only_asks(request: HttpRequest, view_name: str) -> bool:
+    """Whether the form of a page changes nothing."""
+    if not READING_BUTTONS.isdisjoint(request.POST):
+        return True
+    action = request.POST.get("action", "") if view_name.endswith("_changelist") else ""
+    return action in READING_ACTIONS or (action in ASKING_ACTIONS and "post" not in request.POST)
 
 
 def describe_action(request: HttpRequest) -> str:

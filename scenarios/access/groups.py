@@ -31,6 +31,7 @@ GROUPS = {
         *_RUN,
         *_WRITE,
         *("scenarios.approve_run", "scenarios.acknowledge_fault", "scenarios.protect_service"),
+        "scenarios.delete_run",
         *("scenarios.add_service", "scenarios.change_service", "scenarios.delete_service"),
         *("scenarios.add_host", "scenarios.change_host", "scenarios.delete_host", "scenarios.protect_host"),
         *("scenarios.add_webhook", "scenarios.change_webhook", "scenarios.delete_webhook"),

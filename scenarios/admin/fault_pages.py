@@ -11,10 +11,13 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from scenarios.admin.filtered_lists import NameOfServiceFilter
 from scenarios.admin.pages import address, button, link, page
 from scenarios.admin.read_only import ReadOnlyAdmin
+from scenarios.control_room.searches import MAX_SEARCHED, search_faults
 from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState
+from scenarios.drivers.installed import installed_drivers
 from scenarios.models import Fault
 from scenarios.pictures.badges import badge
 from scenarios.runs import faults as fault_commands
@@ -43,6 +46,24 @@ class OutstandingFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=left) if self.value() else queryset
 
 
+class DriverFilter(admin.SimpleListFilter):
+    """Collecting the names from the faults would read all of them."""
+
+    title = "driver"
+    parameter_name = "driver"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in sorted(installed_drivers())]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Fault]) -> QuerySet[Fault]:
+        return queryset.filter(driver=self.value()) if self.value() else queryset
+
+
+class ServiceFilter(NameOfServiceFilter):
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Fault]) -> QuerySet[Fault]:
+        return queryset.filter(service=self.value()) if self.value() else queryset
+
+
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         label="How do you know that the fault is gone?",
@@ -58,10 +79,15 @@ class FaultAdmin(ReadOnlyAdmin):
         *("action", "badge", "run_link", "injected_by", "where"),
         *("opened_at", "lasted", "undone", "reason"),
     ]
-    list_filter = [OutstandingFilter, "state", "driver", "service"]
+    list_filter = [OutstandingFilter, "state", DriverFilter, ServiceFilter]
+    sortable_by = ("opened_at",)  # by an index
     list_per_page = 50
     show_full_result_count = False
-    search_fields = ["action", "service", "reason"]
+    search_fields = ("action",)
+    search_help_text = (
+        f"A part of the action, the service or the reason of the newest {MAX_SEARCHED:,} faults, or the "
+        "beginning of a run's id."
+    )
     fields = ["action"]
     actions = ["retry_selected"]
     change_form_template = "admin/scenarios/fault/change_form.html"
@@ -71,6 +97,11 @@ class FaultAdmin(ReadOnlyAdmin):
         return rows.select_related("run__started_by").defer(
             "run__document", "run__included", "run__variables"
         )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Fault], search_term: str
+    ) -> tuple[QuerySet[Fault], bool]:
+        return search_faults(queryset, search_term), False
 
     @admin.display(description="state", ordering="state")
     def badge(self, fault: Fault) -> SafeString:

@@ -1,5 +1,6 @@
 """The machines that scenarios inject faults on: whether they can be reached, and which run holds them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -87,6 +88,11 @@ class HostAdmin(DeletedByServiceAdmin):
     search_fields = ["name", "address", "description"]
     change_form_template = "admin/scenarios/host/change_form.html"
     list_per_page = 50
+
+    def find_obstacles(self, rows: Sequence[Host]) -> dict[Any, str]:
+        held = home_queries.find_holders()
+        holders = {row.pk: held.get(format_target(row.name)) for row in rows}
+        return {key: f"it is held by {run}" for key, run in holders.items() if run is not None}
 
     def add_to_rows(self, rows: list[Any]) -> None:
         held = home_queries.find_holders()

@@ -12,14 +12,16 @@ decorator says it once:
 The literal word in the route names the URL: `admin:scenarios_run_stop`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.db.models import DateTimeField, Model
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
+from django.db.models import DateTimeField, Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -28,8 +30,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
+from scenarios.admin.filtered_lists import KnownFiltersList, describe_saved_filters, save_present_filter
+from scenarios.control_room.saved_filters import may_remove
 from scenarios.domain.errors import ScenarioError
+from scenarios.models import SavedFilter
 from scenarios.pictures.moments import show_moment
+
+MAX_MESSAGES = 10
 
 Page = TypeVar("Page", bound=Callable[..., HttpResponse])
 
@@ -45,7 +52,7 @@ def page(route: str, *, permission: str = "view", post_only: bool = False) -> Ca
 
     def declare(function: Page) -> Page:
         @wraps(function)
-        def view(self: PageAdmin, request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+        def view(self: "PageAdmin", request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
             if (post_only and request.method != "POST") or not self.permits(request, permission):
                 raise PermissionDenied
             return function(self, request, *arguments, **named)
@@ -95,6 +102,10 @@ def link(row: Model) -> SafeString:
 class PageAdmin(admin.ModelAdmin):
     """A list and a page for each row, with the pages and buttons that its functions declare."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._columns: dict[Any, Any] = {}
+
     # Hooks
 
     def add_to_rows(self, rows: list[Any]) -> None:
@@ -129,6 +140,13 @@ class PageAdmin(admin.ModelAdmin):
         shared = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
         return TemplateResponse(request, template, {**shared, **context})
 
+    def show_each(self, request: HttpRequest, sentences: Sequence[str], level: int) -> None:
+        """A message for each sentence, up to a number that a page has room for."""
+        for sentence in sentences[:MAX_MESSAGES]:
+            self.message_user(request, sentence, level)
+        if (more := len(sentences) - MAX_MESSAGES) > 0:
+            self.message_user(request, f"And {more} more.", level)
+
     # Django's own
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
@@ -136,6 +154,12 @@ class PageAdmin(admin.ModelAdmin):
         return [self._get_column(name) for name in super().get_list_display(request)]
 
     def _get_column(self, name: Any) -> Any:
+        """Always the same one for a name: Django compares them."""
+        if name not in self._columns:
+            self._columns[name] = self._build_column(name)
+        return self._columns[name]
+
+    def _build_column(self, name: Any) -> Any:
         fields = {field.name: field for field in self.opts.fields}
         if not isinstance(fields.get(name), DateTimeField):
             return name
@@ -146,6 +170,9 @@ class PageAdmin(admin.ModelAdmin):
 
         show.__name__ = name  # the class of the column's cells
         return show
+
+    def _list_address(self) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     def get_urls(self) -> list[URLPattern]:
         declared = [(name, getattr(type(self), name)) for name in dir(type(self))]
@@ -160,10 +187,42 @@ class PageAdmin(admin.ModelAdmin):
         (word,) = (part for part in route.split("/") if part and not part.startswith("<"))
         return f"{self.opts.app_label}_{self.opts.model_name}_{word}"
 
+    def get_changelist(self, request: HttpRequest, **named: Any) -> type[KnownFiltersList]:
+        return KnownFiltersList
+
+    def get_sortable_by(self, request: HttpRequest) -> list[Any]:
+        return [self._get_column(name) for name in super().get_sortable_by(request)]
+
+    @page("save-filter/", post_only=True)
+    def save_filter_page(self, request: HttpRequest) -> HttpResponse:
+        query, problems = save_present_filter(request, str(self.opts.model_name))
+        self.show_each(request, problems, messages.ERROR)
+        return HttpResponseRedirect(f"{self._list_address()}?{query}")
+
+    @page("<int:pk>/forget-filter/", post_only=True)
+    def forget_filter_page(self, request: HttpRequest, pk: int) -> HttpResponse:
+        saved = get_object_or_404(SavedFilter, pk=pk, page=self.opts.model_name)
+        if not may_remove(cast("User", request.user), saved):
+            raise PermissionDenied
+        saved.delete()
+        return HttpResponseRedirect(self._list_address())
+
+    def response_action(  # type: ignore[override] # the stubs are of a later Django, which passes the place too
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        key_field = self.opts.pk
+        try:
+            for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                key_field.to_python(key)
+        except ValidationError as error:
+            raise SuspiciousOperation(f"not a key of a row: {key[:80]!r}") from error
+        return super().response_action(request, queryset)
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        saved = describe_saved_filters(request, str(self.opts.model_name))
+        context = {"title": capfirst(self.opts.verbose_name_plural), **saved, **(extra_context or {})}
         response = super().changelist_view(request, context)
         changes = getattr(response, "context_data", {}).get("cl")
         if changes is not None:

@@ -11,9 +11,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
+from scenarios.admin.filtered_lists import NameOfScenarioFilter
 from scenarios.admin.pages import address, button, page
 from scenarios.admin.read_only import WithoutFormAdmin
+from scenarios.admin.run_actions import RunActions
 from scenarios.control_room import compare_page, run_page
+from scenarios.control_room.searches import search_runs
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioError
 from scenarios.domain.outcomes import UNBEGUN
 from scenarios.models import Run, RunQuerySet, Scenario
@@ -35,26 +38,29 @@ class ZoomForm(forms.Form):
     end = forms.FloatField(min_value=0, max_value=MAX_ZOOM)
 
 
-class ScenarioFilter(admin.SimpleListFilter):
-    """By stored scenario. Collecting the names from the runs would read all of them."""
-
-    title = "scenario"
-    parameter_name = "scenario"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in Scenario.objects.values_list("name", flat=True)]
+class ScenarioFilter(NameOfScenarioFilter):
+    """By the name of a stored scenario, or a part of it if none is called so."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
-        return queryset.filter(scenario__name=self.value()) if self.value() else queryset
+        if not (name := self.value()):
+            return queryset
+        # Collecting the names from the runs would read all of them.
+        rows = Scenario.objects.order_by()
+        exact = rows.filter(name=name).values_list("pk", flat=True)
+        parts = rows.filter(name__icontains=name).values_list("pk", flat=True)
+        return queryset.filter(scenario__in=list(exact) or list(parts))
 
 
 @admin.register(Run)
-class RunAdmin(WithoutFormAdmin):
+class RunAdmin(RunActions, WithoutFormAdmin):
     list_display = ["__str__", "badges", "queued_at", "duration", "explanation", "started_by", "started_from"]
     list_filter = ["state", "outcome", "rollback", "queued_at", ScenarioFilter]
     list_select_related = ["started_by"]
     list_per_page = 50
+    sortable_by = ("queued_at",)  # by an index
     show_full_result_count = False  # it would count all rows a second time
+    search_fields = ("scenario_name",)
+    search_help_text = "A part of the scenario's name, the beginning of a run's id, or who started it."
     change_form_template = f"{TEMPLATES}/change_form.html"
 
     @admin.display(description="verdict", ordering="outcome")
@@ -74,6 +80,11 @@ class RunAdmin(WithoutFormAdmin):
         rows = cast("RunQuerySet", super().get_queryset(request))
         is_list = request.resolver_match is not None and request.resolver_match.url_name == CHANGE_LIST
         return rows.for_a_list() if is_list else rows.select_related("scenario", "started_by")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Run], search_term: str
+    ) -> tuple[QuerySet[Run], bool]:
+        return search_runs(queryset, search_term), False
 
     def page_context(self, request: HttpRequest, row: Run) -> dict[str, Any]:
         return run_page.whole_page(row)

@@ -14,10 +14,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.drawn_plans import draw_document, draw_plan, find_delays, show_at_fields
+from scenarios.admin.filtered_lists import NameOfServiceFilter, TypedFilter
+from scenarios.admin.named_rows import NamedRowsAdmin, read_typed_text, show_suggestions
 from scenarios.admin.new_test_page import NewTestPage
 from scenarios.admin.pages import address, button, page
+from scenarios.admin.scenario_actions import ScenarioActions
 from scenarios.control_room import home_queries
 from scenarios.control_room.forms import ScenarioForm, VariablesForm
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioDeleted
@@ -29,9 +31,7 @@ from scenarios.library.adapted_documents import adapt_document
 from scenarios.library.dry_run import list_steps
 from scenarios.library.sync import remove_scenario
 from scenarios.library.versions import VERSIONS_PER_PAGE, list_versions
-from scenarios.library.warnings import (
-    look_for_targets,
-)
+from scenarios.library.warnings import look_for_targets
 from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
 from scenarios.pictures.run_history import build_load_histories, draw_run_history
@@ -44,30 +44,19 @@ ADAPTED = ("service", "dependency", "path")
 PLAIN_WORD = re.compile(r"/?[a-z][a-z0-9./_-]{0,199}|/")
 
 
-class ServiceFilter(admin.SimpleListFilter):
-    """By a service that the scenario's steps name; shown only when a link filters by one."""
-
-    title = "service"
-    parameter_name = "service"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        asked = request.GET.get(self.parameter_name, "")
-        return [(asked, asked)] if asked else []
+class ServiceFilter(NameOfServiceFilter):
+    """By a service that the scenario's steps name."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Scenario]) -> QuerySet[Scenario]:
-        name = (self.value() or "").replace("\0", "")
+        name = self.value()
         return queryset.filter(named_services__service=name) if name else queryset
 
 
-class TagFilter(admin.SimpleListFilter):
-    """By a tag; shown only when a link filters by one, because there may be thousands."""
-
+class TagFilter(TypedFilter):
     title = "tag"
     parameter_name = "tag"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        asked = request.GET.get(self.parameter_name, "")
-        return [(asked, asked)] if asked else []
+    suggestions = "admin:scenarios_scenario_tags"
+    suggested_to = "scenarios.view_scenario"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Scenario]) -> QuerySet[Scenario]:
         if not (tag := self.value()):
@@ -78,13 +67,12 @@ class TagFilter(admin.SimpleListFilter):
 
 
 @admin.register(Scenario)
-class ScenarioAdmin(NewTestPage, DeletedByServiceAdmin):
+class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
     form = ScenarioForm
     list_display = ["name", "title", "tag_list", "last_verdict", "run_link"]
     search_fields = ["name", "title", "description"]
     list_filter = [ServiceFilter, TagFilter]
     fields = ["document"]
-    actions = ["run_selected"]
     list_per_page = 50
 
     def add_to_rows(self, rows: list[Any]) -> None:
@@ -103,6 +91,25 @@ class ScenarioAdmin(NewTestPage, DeletedByServiceAdmin):
     @admin.display(description="")
     def run_link(self, scenario: Scenario) -> SafeString:
         return format_html('<a href="{}">Run…</a>', address(scenario, "run"))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Scenario], search_term: str
+    ) -> tuple[QuerySet[Scenario], bool]:
+        """By name, title and description, and by a whole tag."""
+        found, may_repeat = super().get_search_results(request, queryset, search_term)
+        if term := search_term.strip():
+            rows = queryset.order_by().values_list("pk", "tags")
+            tagged = [key for key, tags in rows if term in tags]
+            found = found | queryset.filter(pk__in=tagged)
+        return found, may_repeat
+
+    @page("tags/")
+    def tags_page(self, request: HttpRequest) -> HttpResponse:
+        """Tags that contain what was typed."""
+        typed = read_typed_text(request).lower()
+        rows = Scenario.objects.order_by().values_list("tags", flat=True)
+        names = sorted({tag for tags in rows for tag in tags if typed in tag.lower()})
+        return show_suggestions(request, names)
 
     def save_model(self, request: HttpRequest, obj: Scenario, form: Any, change: bool) -> None:
         stored = stored_scenarios.save_scenario(form.parsed, by=cast("User", request.user))
@@ -174,18 +181,6 @@ class ScenarioAdmin(NewTestPage, DeletedByServiceAdmin):
         return JsonResponse(schema)
 
     # Running
-
-    def has_run_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("scenarios.run_scenario")
-
-    @admin.action(description="Run the selected scenario…", permissions=["run"])
-    def run_selected(self, request: HttpRequest, queryset: QuerySet[Scenario]) -> HttpResponse | None:
-        if queryset.count() != 1:
-            self.message_user(
-                request, "Select a single scenario: each has its own variables.", messages.ERROR
-            )
-            return None
-        return HttpResponseRedirect(address(queryset.get(), "run"))
 
     @page("<int:pk>/run/", permission="run")
     def run_page(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -1,11 +1,13 @@
 """The services that scenarios act on: their health, which run holds them, which scenarios use them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -15,6 +17,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from scenarios.admin.deletion import DeletedByServiceAdmin
+from scenarios.admin.named_rows import NamedRowsAdmin
 from scenarios.admin.pages import link, page
 from scenarios.admin.service_queries import QueriesInline
 from scenarios.admin.suggestion_addresses import find_address, find_suite_address
@@ -25,7 +28,7 @@ from scenarios.library import services as registered_services
 from scenarios.library.proxy_checks import check_proxy
 from scenarios.library.service_health import Health, check_health, check_unsaved_health
 from scenarios.library.suggestions import list_suggestions
-from scenarios.models import Service
+from scenarios.models import Hold, Service
 from scenarios.pictures.badges import badge
 
 PROTECT = "scenarios.protect_service"
@@ -46,11 +49,38 @@ class AddressForm(forms.ModelForm):
         return cleaned
 
 
+class HeldFilter(admin.SimpleListFilter):
+    title = "held by a run"
+    parameter_name = "held"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Service]) -> QuerySet[Service]:
+        if self.value() not in {"yes", "no"}:
+            return queryset
+        held = Hold.objects.values("service")
+        return queryset.filter(name__in=held) if self.value() == "yes" else queryset.exclude(name__in=held)
+
+
+class ProxyFilter(admin.SimpleListFilter):
+    title = "fault proxy"
+    parameter_name = "has_proxy"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Service]) -> QuerySet[Service]:
+        if self.value() not in {"yes", "no"}:
+            return queryset
+        return queryset.exclude(proxy="") if self.value() == "yes" else queryset.filter(proxy="")
+
+
 @admin.register(Service)
-class ServiceAdmin(DeletedByServiceAdmin):
+class ServiceAdmin(DeletedByServiceAdmin, NamedRowsAdmin):
     inlines = [QueriesInline]
     list_display = ["name", "base_url", "health", "protection", "held_by", "used_by", "description"]
-    list_filter = ["is_protected"]
+    list_filter = ["is_protected", HeldFilter, ProxyFilter]
     fields = [
         "name",
         "base_url",
@@ -64,6 +94,10 @@ class ServiceAdmin(DeletedByServiceAdmin):
     search_fields = ["name", "description", "base_url", "proxy"]
     list_per_page = 50
     change_list_template = "admin/scenarios/service/change_list.html"
+
+    def find_obstacles(self, rows: Sequence[Service]) -> dict[Any, str]:
+        held = home_queries.find_holders()
+        return {row.pk: f"it is held by {held[row.name]}" for row in rows if row.name in held}
 
     def add_to_rows(self, rows: list[Any]) -> None:
         held = home_queries.find_holders()

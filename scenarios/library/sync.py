@@ -149,7 +149,7 @@ def remove_scenario(name: str, *, by: User | None = None) -> None:
     scenario = Scenario.objects.select_for_update().filter(name=name).first()
     if scenario is None:
         return
-    if obstacle := _find_obstacle(scenario):
+    if obstacle := find_removal_obstacle(scenario):
         raise CannotRemove(f"Scenario {name!r} cannot be removed now, because {obstacle}.")
     scenario.changed_by = by
     try:
@@ -161,7 +161,8 @@ def remove_scenario(name: str, *, by: User | None = None) -> None:
         ) from error
 
 
-def _find_obstacle(scenario: Scenario) -> str:
+def find_removal_obstacle(scenario: Scenario) -> str:
+    """Why the scenario cannot be removed now, as the end of a sentence; "" if it can."""
     if (run := scenario.runs.unfinished().first()) is not None:
         return f"its run {run.short_id} is {run.get_state_display()}"
     if (fault := Fault.objects.still_open().filter(run__scenario=scenario).first()) is not None:

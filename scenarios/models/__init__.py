@@ -10,6 +10,7 @@ from scenarios.models.looks import LookChunk
 from scenarios.models.named_services import NamedService
 from scenarios.models.planning import Approval, ApprovalQuerySet, Schedule, ScheduledTime
 from scenarios.models.runs import NEWEST_FIRST, WAYS_IN, Event, Run, RunQuerySet
+from scenarios.models.saved_filters import SavedFilter
 from scenarios.models.scenarios import Scenario
 from scenarios.models.services import DEFAULT_HEALTH_PATH, DEFAULT_PROXY_SECRET, HEALTH_PATH, Service
 from scenarios.models.suites import Suite, SuiteCell, SuiteCellQuerySet, SuiteRun, TriedCell
@@ -40,6 +41,7 @@ __all__ = [
     "RunCharts",
     "RunFigures",
     "RunQuerySet",
+    "SavedFilter",
     "Scenario",
     "Schedule",
     "ScheduledTime",

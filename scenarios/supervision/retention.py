@@ -7,18 +7,8 @@ from django.db import transaction
 
 from scenarios.domain.outcomes import ApprovalState, RunState
 from scenarios.domain.suite_states import SuiteRunState
-from scenarios.models import (
-    Approval,
-    Event,
-    Fault,
-    LookChunk,
-    Run,
-    RunCharts,
-    RunFigures,
-    RunQuerySet,
-    ScheduledTime,
-    SuiteRun,
-)
+from scenarios.models import Approval, Fault, Run, RunQuerySet, ScheduledTime, SuiteRun
+from scenarios.runs.deletion import delete_rows
 
 
 def prune(before: datetime, *, at_most: int) -> int:
@@ -34,12 +24,7 @@ def prune(before: datetime, *, at_most: int) -> int:
         # A run whose fault has since been found injected again is kept.
         left = set(Fault.objects.still_open().filter(run__in=ids).values_list("run", flat=True))
         ids = [run_id for run_id in ids if run_id not in left]
-        Fault.objects.filter(run__in=ids).delete()
-        Event.objects.filter(run__in=ids).delete()
-        LookChunk.objects.filter(run__in=ids).delete()
-        RunFigures.objects.filter(run__in=ids).delete()
-        RunCharts.objects.filter(run__in=ids).delete()
-        Run.objects.filter(id__in=ids).delete()
+        delete_rows(ids)
     return len(ids)
 
 

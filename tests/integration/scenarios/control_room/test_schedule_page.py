@@ -165,7 +165,7 @@ def test_an_unknown_time_zone_is_reported_on_page_and_list(admin_client: Client,
 
 @pytest.mark.parametrize(
     ("page", "at_most"),
-    [("schedule", 9), ("approval", 8), ("service", 9)],
+    [("schedule", 9), ("approval", 8), ("service", 10)],
 )
 def test_a_list_asks_not_once_for_each_row(
     admin_client: Client,

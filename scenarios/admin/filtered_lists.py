@@ -1,0 +1,126 @@
+"""Lists with filters that are typed, filters that people have saved, and links that outlive their filters."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import IGNORED_PARAMS, ChangeList
+from django.contrib.auth.models import User
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db.models.constants import LOOKUP_SEP
+from django.http import HttpRequest
+from django.urls import reverse
+
+from scenarios.control_room import saved_filters
+
+
+class KnownFiltersList(ChangeList):
+    """Leaves out parameters that it has no filter for, with a message: a link may be older than the list.
+
+    Django would show all rows instead, or refuse the request.
+    """
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        for name in [name for name in self.filter_params if not self._is_known(name, request)]:
+            del self.filter_params[name]
+            self.params.pop(name, None)
+            sentence = f"This list has no filter {name[:80]!r}; it is left out."
+            messages.warning(request, sentence)
+        return super().get_filters(request)
+
+    def get_ordering_field(self, field_name: Any) -> Any:
+        """Django ignores `sortable_by` here, so that a link could sort by a column without an index."""
+        is_sortable = self.sortable_by is None or field_name in self.sortable_by
+        return super().get_ordering_field(field_name) if is_sortable else None
+
+    def _is_known(self, name: str, request: HttpRequest) -> bool:
+        if name in IGNORED_PARAMS:
+            return True
+        own = {getattr(one, "parameter_name", None) for one in self.list_filter}
+        if name in own:
+            return True
+        try:
+            self.lookup_opts.get_field(name.partition(LOOKUP_SEP)[0])
+        except FieldDoesNotExist:
+            return False
+        values = self.filter_params[name]
+        return all(self.model_admin.lookup_allowed(name, value, request) for value in values)
+
+
+class TypedFilter(admin.SimpleListFilter):
+    """A field to type into, with suggestions of a page: thousands of choices would make a page of megabytes.
+
+    `suggestions` is the URL's name of that page, and `suggested_to` the permission that it needs.
+    """
+
+    template = "admin/typed_filter.html"
+    suggestions = ""
+    suggested_to = ""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        self._may_see_suggestions = request.user.has_perm(self.suggested_to)
+        return []
+
+    def has_output(self) -> bool:
+        return True
+
+    def value(self) -> str:
+        """As it was typed; a NUL, which no database stores, must not leave the list unfiltered."""
+        return (super().value() or "").replace("\0", "\N{REPLACEMENT CHARACTER}").strip()
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """A single one: what the template needs."""
+        others = [
+            (name, value)
+            for name, values in changelist.filter_params.items()
+            for value in values
+            if name != self.parameter_name
+        ]
+        yield {
+            "value": self.value(),
+            "name": self.parameter_name,
+            "others": others,
+            "clear": changelist.get_query_string(remove=[self.parameter_name]),
+            "suggestions": reverse(self.suggestions) if self._may_see_suggestions else "",
+        }
+
+
+def describe_saved_filters(request: HttpRequest, page: str) -> dict[str, Any]:
+    """What the templates of a list show of its saved filters."""
+    user = cast("User", request.user)
+    present = saved_filters.clean_query(request.META.get("QUERY_STRING", ""))
+    found = saved_filters.list_filters(user, page)
+    return {
+        "saved_filters": [
+            {"row": row, "is_own": row.owner_id == user.pk, "may_remove": saved_filters.may_remove(user, row)}
+            for row in found
+        ],
+        "present_query": present,
+        "is_saved": any(row.query == present and row.owner_id == user.pk for row in found),
+    }
+
+
+def save_present_filter(request: HttpRequest, page: str) -> tuple[str, list[str]]:
+    """Store what the form says; returns its query, and what is wrong with the form."""
+    form = saved_filters.SavedFilterForm(request.POST)
+    if not form.is_valid():
+        return "", list(saved_filters.list_errors(form))
+    try:
+        saved = saved_filters.save_filter(cast("User", request.user), page, form)
+    except ValidationError as error:
+        return form.cleaned_data["query"], list(error.messages)
+    return saved.query, []
+
+
+class NameOfScenarioFilter(TypedFilter):
+    title = "scenario"
+    parameter_name = "scenario"
+    suggestions = "admin:scenarios_scenario_names"
+    suggested_to = "scenarios.view_scenario"
+
+
+class NameOfServiceFilter(TypedFilter):
+    title = "service"
+    parameter_name = "service"
+    suggestions = "admin:scenarios_service_names"
+    suggested_to = "scenarios.view_service"
