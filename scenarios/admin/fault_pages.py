@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -15,12 +16,14 @@ from scenarios.admin.filtered_lists import NameOfServiceFilter
 from scenarios.admin.pages import address, button, link, page
 from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.control_room.searches import MAX_SEARCHED, search_faults
+from scenarios.control_room.system_state import describe_retries
 from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState
 from scenarios.drivers.installed import installed_drivers
 from scenarios.models import Fault
 from scenarios.pictures.badges import badge
 from scenarios.runs import faults as fault_commands
+from scenarios.supervision import readiness
 
 BADGES = {
     FaultState.UNDONE: "passed",
@@ -137,6 +140,7 @@ class FaultAdmin(ReadOnlyAdmin):
         return {
             "is_outstanding": row.is_outstanding,
             "is_awaited": row.state in STATES_AWAITED,
+            "retries": describe_retries([row]) if row.is_outstanding else "",
             "badge": self.badge(row),
             "lasted": self.lasted(row),
             "undone": describe_undo(row),
@@ -153,7 +157,12 @@ class FaultAdmin(ReadOnlyAdmin):
         if count := fault_commands.retry_undo(queryset):
             undos = "The undo" if count == 1 else f"{count} undos"
             by = f" by the watchdog of host {', '.join(hosts)}" if hosts else ""
-            self.message_user(request, f"{undos} will be retried within a second{by}.")
+            if problem := readiness.find_problem(readiness.watchdog):
+                which = "it" if by else "a watchdog"
+                sentence = f"{undos} will be retried{by} as soon as {which} works: {problem}."
+                self.message_user(request, sentence, messages.WARNING)
+            else:
+                self.message_user(request, f"{undos} will be retried within a second{by}.")
         else:
             self.message_user(request, "No outstanding fault: there is nothing to undo.", messages.WARNING)
 
@@ -180,7 +189,9 @@ class FaultAdmin(ReadOnlyAdmin):
 
 
 def find_page_after(request: HttpRequest, fault: Fault) -> str:
-    """The page that has the button: that of the run, or of the fault."""
+    """The page that has the button: Home, that of the run, or of the fault."""
+    if "back_to_home" in request.POST:
+        return reverse("admin:index")
     return address(fault.run if "back_to_run" in request.POST else fault)
 
 

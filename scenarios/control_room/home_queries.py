@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import Any
+from uuid import UUID
 
 from django.db.models import Case, Count, OuterRef, Q, Subquery, Value, When
 from django.utils import timezone
 
 from scenarios.domain.event_kinds import EventKind
-from scenarios.domain.outcomes import UNFINISHED, FaultState, Outcome, Rollback
-from scenarios.models import Approval, Event, Fault, Hold, NamedService, Run, Scenario
+from scenarios.domain.outcomes import UNFINISHED, FaultState, Outcome, Rollback, RunState
+from scenarios.models import Approval, Event, Fault, Hold, Host, NamedService, Run, Scenario, Service
 from scenarios.pictures.days import Day
 
 DAYS = 30
@@ -28,6 +30,19 @@ def unfinished_runs() -> list[Run]:
     started = Event.objects.filter(run=OuterRef("pk"), kind=EventKind.PHASE_STARTED).order_by("-sequence")
     rows = Run.objects.unfinished().for_a_list().annotate(phase=Subquery(started.values("phase")[:1]))
     return list(rows.order_by("-state", "queued_at")[:MAX_UNFINISHED])
+
+
+def find_newest_verdict() -> UUID | None:
+    """The run that ended last."""
+    ended = Run.objects.filter(state=RunState.FINISHED).order_by("-finished_at")
+    return ended.values_list("pk", flat=True).first()
+
+
+def find_visible_targets(user: Any) -> bool:
+    """Whether there are fault proxies or hosts whose state this person may see."""
+    if user.has_perm("scenarios.view_service") and Service.objects.exclude(proxy="").exists():
+        return True
+    return bool(user.has_perm("scenarios.view_host")) and Host.objects.exists()
 
 
 def injected_faults() -> list[Fault]:

@@ -17,13 +17,10 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 
 from scenarios.access.page_after_login import find_page_of_form, set_saved_page
-from scenarios.control_room import guide, home_queries
+from scenarios.control_room import guide, home_page
+from scenarios.control_room.system_state import describe_targets
 from scenarios.domain.counts import format_count
-from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState
-from scenarios.models import GlobalStop, Scenario
-from scenarios.pictures.days import days_chart
 from scenarios.runs import global_stop
-from scenarios.supervision import readiness
 
 # Text in the header, URL name, and the permission that the page needs, if any.
 PLACES = (
@@ -39,7 +36,6 @@ PLACES = (
     ("Audit", "scenarios_auditentry_changelist", "scenarios.view_auditentry"),
     ("Guide", "guide_index", ""),
 )
-NEEDED_BY_HOME = ("scenarios.view_run", "scenarios.view_fault", "scenarios.view_scenario")
 
 
 class ControlRoom(admin.AdminSite):
@@ -74,6 +70,7 @@ class ControlRoom(admin.AdminSite):
     def get_urls(self) -> list[URLResolver | URLPattern]:
         return [
             path("now/", self.admin_view(self.now_view), name="now"),
+            path("targets/", self.admin_view(self.targets_view), name="targets"),
             path("stop/", self.admin_view(self.stop_view), name="global_stop"),
             path("guide/", self.admin_view(self.guide_view), name="guide_index"),
             path("guide/<slug:name>/", self.admin_view(self.guide_view), name="guide"),
@@ -133,47 +130,24 @@ class ControlRoom(admin.AdminSite):
         return super().login(request, {"sso": sso, **(extra_context or {})})
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        context: dict[str, Any] = {"may_look": request.user.has_perms(NEEDED_BY_HOME)}
-        if context["may_look"]:
-            days = home_queries.runs_per_day()
-            context |= self.now(request)
-            context["global_stop"] = GlobalStop.objects.filter(pulled_at__isnull=False).first()
-            context |= {"chart": days_chart(days), "shares": home_queries.compute_shares(days)}
-            scenarios = Scenario.objects.defer("document")[: home_queries.MAX_SCENARIOS]
-            context["scenarios"] = home_queries.with_last_run(list(scenarios))
+        may_look = request.user.has_perms(home_page.NEEDED)
+        context = {"may_look": may_look, **(home_page.build_home(request) if may_look else {})}
         return super().index(request, {**context, **(extra_context or {})})
 
     def now_view(self, request: HttpRequest) -> HttpResponse:
         """The live part of Home; 204 if the browser has the newest."""
-        if not request.user.has_perms(NEEDED_BY_HOME):
+        if not request.user.has_perms(home_page.NEEDED):
             raise PermissionDenied
-        context = self.now(request)
+        context = home_page.build_now(request)
         if context["mark"] == request.GET.get("after"):
-            return HttpResponse(status=204)
+            return HttpResponse(status=HTTPStatus.NO_CONTENT)
         return TemplateResponse(request, "scenarios/now.html", context)
 
-    def now(self, request: HttpRequest) -> dict[str, Any]:
-        unfinished, outstanding = home_queries.unfinished_runs(), home_queries.outstanding_faults()
-        active = home_queries.injected_faults() if unfinished else []
-        problems = [
-            problem
-            for check in (readiness.worker, readiness.watchdog)
-            if (problem := readiness.find_problem(check))
-        ]
-        seen = [
-            f"{str(run.pk)[:8]}.{run.last_event}.{run.stop_requested_at is not None:d}" for run in unfinished
-        ]
-        seen += [f"{fault.pk}.{fault.state}.{fault.undo_tries}" for fault in (*outstanding, *active)]
-        may_view_approvals = request.user.has_perm("scenarios.view_approval")
-        approvals = home_queries.pending_approvals() if may_view_approvals else []
-        seen += [f"a{approval.pk}" for approval in approvals]
-        return {
-            "unfinished": unfinished,
-            "outstanding": outstanding,
-            "active": active,
-            "injected": sum(fault.state in STATES_TO_UNDO for fault in outstanding),
-            "unverified": sum(fault.state == FaultState.UNVERIFIED for fault in outstanding),
-            "approvals": approvals,
-            "problems": problems,
-            "mark": "_".join([*seen, str(len(problems))]),
-        }
+    def targets_view(self, request: HttpRequest) -> HttpResponse:
+        """How the registered fault proxies and hosts answer now; asked for after Home has been shown."""
+        sees = {"with_services": "scenarios.view_service", "with_hosts": "scenarios.view_host"}
+        permitted = {name: request.user.has_perm(permission) for name, permission in sees.items()}
+        if not any(permitted.values()):
+            raise PermissionDenied
+        context = {"parts": describe_targets(**permitted)}
+        return TemplateResponse(request, "scenarios/parts.html", context)

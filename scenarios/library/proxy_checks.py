@@ -58,6 +58,17 @@ async def read_listeners(service: Service) -> Mapping[str, Any]:
     return await _look(service, ProxyControl(name, service.proxy, token, TIME_LIMIT), "/listeners")
 
 
+async def count_faults(service: Service) -> int:
+    """How many faults the service's proxy has now.
+
+    Raises:
+        StepFailed, NotUsable: as for `read_listeners`.
+    """
+    name = f"the fault proxy at {origin(service.proxy)}"
+    token = ConfiguredSecrets().secret(service.proxy_secret)
+    return len(await _look(service, ProxyControl(name, service.proxy, token, TIME_LIMIT), "/faults"))
+
+
 async def _check(service: Service) -> list[Finding]:
     name = f"the fault proxy at {origin(service.proxy)}"
     try:

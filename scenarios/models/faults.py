@@ -181,11 +181,18 @@ class Fault(models.Model):
         state = str(self.get_state_display())
         if self.state in STATES_AWAITED and self.late_until is not None:
             return f"{state}, may still arrive until {timezone.localtime(self.late_until):%H:%M:%S}"
-        if self.state == FaultState.OUTSTANDING and self.run.state in UNFINISHED:
+        if self.is_retried_by_run:
             return f"{state}, being retried"
         if self.state == FaultState.ACTIVE and self.expires_at is not None:
             return f"{state}, ends by itself at {timezone.localtime(self.expires_at):%H:%M:%S} unless renewed"
         return state
+
+    @property
+    def is_retried_by_run(self) -> bool:
+        """Whether the run goes on, and a process that is alive carries it out."""
+        if self.state != FaultState.OUTSTANDING or self.run.state not in UNFINISHED:
+            return False
+        return self.run.lease_until is not None and self.run.lease_until >= timezone.now()
 
     @property
     def is_outstanding(self) -> bool:

@@ -160,9 +160,13 @@ def compare_run(history: RunHistory) -> Comparisons:
 
 def compare_with_earlier(run: Run, figures: Figures) -> list[Comparison]:
     """Each figure beside the last passed runs of the same document that ended before this run."""
-    earlier = read_earlier_figures(run)
+    return compare_figures(figures, read_earlier_figures(run))
+
+
+def compare_figures(figures: Figures, earlier: Mapping[FigureKey, Sequence[float]]) -> list[Comparison]:
+    """Each figure beside its earlier values."""
     return [
-        Comparison(key, value, find_usual(earlier[key], LOAD_FIGURES.get(key.name, MIN_DEVIATION)))
+        Comparison(key, value, find_usual(earlier.get(key, ()), LOAD_FIGURES.get(key.name, MIN_DEVIATION)))
         for key, value in figures.items()
     ]
 

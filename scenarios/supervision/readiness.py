@@ -82,8 +82,7 @@ def worker() -> None:
     now = timezone.now()
     if trouble := find_trouble("worker", since=now - WORKER_SILENT_AFTER):
         raise NotReady(trouble)
-    seen = Heartbeat.objects.filter(name="worker", seen_at__gte=now - WORKER_SILENT_AFTER).exists()
-    if not seen and not Run.objects.alive(now).exists():
+    if not _is_alive("worker", WORKER_SILENT_AFTER) and not Run.objects.alive(now).exists():
         raise NotReady(
             f"no worker has shown itself for {WORKER_SILENT_AFTER.seconds} s: "
             f"start one with 'manage.py {WORKER_COMMANDS[settings.TASK_BACKEND]}'"
@@ -91,14 +90,21 @@ def worker() -> None:
 
 
 def watchdog() -> None:
-    since = timezone.now() - WATCHDOG_SILENT_AFTER
-    if not Heartbeat.objects.filter(name="watchdog", seen_at__gte=since).exists():
+    if not _is_alive("watchdog", WATCHDOG_SILENT_AFTER):
         raise NotReady(
             f"no watchdog has shown itself for {WATCHDOG_SILENT_AFTER.seconds} s: "
             "start one with 'manage.py watchdog'"
         )
+    since = timezone.now() - WATCHDOG_SILENT_AFTER
     if trouble := find_trouble("watchdog", since=since):
         raise NotReady(f"the watchdog is in trouble: {trouble}")
+
+
+def _is_alive(name: str, silent_after: timedelta) -> bool:
+    """Whether it was seen lately. A time far ahead was written before the clock was set back."""
+    now = timezone.now()
+    lately = (now - silent_after, now + silent_after)
+    return Heartbeat.objects.filter(name=name, seen_at__range=lately).exists()
 
 
 def metrics_directory() -> None:

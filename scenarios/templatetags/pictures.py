@@ -6,6 +6,7 @@ from django.utils.safestring import SafeString
 from scenarios.models import Run, SuiteRun
 from scenarios.pictures import badges, suite_badges, words
 from scenarios.suites.matrix import MatrixCell, find_fault_title
+from scenarios.suites.small_matrices import SmallCell
 
 register = template.Library()
 register.filter("duration", words.duration)
@@ -38,3 +39,8 @@ def suite_state(state: str) -> SafeString:
 @register.simple_tag
 def suite_cell(cell: MatrixCell, fresh_for: str) -> SafeString:
     return suite_badges.draw_cell(cell, fresh_for)
+
+
+@register.simple_tag
+def small_suite_cell(cell: SmallCell) -> SafeString:
+    return suite_badges.draw_small_cell(cell)

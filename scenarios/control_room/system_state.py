@@ -1,0 +1,88 @@
+"""How the parts of the system are: workers and the watchdog, from the database; targets, by asking them."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Model
+from django.urls import reverse
+from django.utils import timezone
+
+from scenarios.domain.counts import format_count
+from scenarios.drivers.platform import SitePlatform
+from scenarios.library.target_looks import look_at_hosts, look_at_proxies
+from scenarios.models import Fault, Host, Run, Service
+from scenarios.ports import Platform
+from scenarios.supervision import readiness
+
+# Each is asked at the same time as the others; more would be too many connections for one page.
+MAX_TARGETS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The workers, the watchdog, a fault proxy or a host; `row` is the service or host."""
+
+    name: str
+    is_well: bool
+    sentence: str
+    row: Model | None = None
+
+    @property
+    def address(self) -> str:
+        """Of the row's page."""
+        if self.row is None:
+            return ""
+        meta = self.row._meta  # noqa: SLF001 - documented: https://docs.djangoproject.com/en/5.2/ref/models/meta/
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[self.row.pk])
+
+
+def describe_processes() -> list[Part]:
+    """The workers and the watchdog."""
+    return [_describe_workers(), _describe_watchdog()]
+
+
+def _describe_workers() -> Part:
+    if problem := readiness.find_problem(readiness.worker):
+        return Part("Workers", is_well=False, sentence=problem)
+    running = Run.objects.alive(timezone.now()).count()
+    places = f"{format_count(running, 'run')} now, at most {settings.MAX_CONCURRENT_RUNS}"
+    return Part("Workers", is_well=True, sentence=places)
+
+
+def _describe_watchdog() -> Part:
+    if problem := readiness.find_problem(readiness.watchdog):
+        return Part("Watchdog", is_well=False, sentence=problem)
+    return Part("Watchdog", is_well=True, sentence="retries undos, starts schedules and sends messages")
+
+
+def describe_retries(faults: Iterable[Fault]) -> str:
+    """Who goes on trying to undo these outstanding faults; never anybody who is not there."""
+    outstanding = list(faults)
+    if not outstanding:
+        return ""
+    if problem := readiness.find_problem(readiness.watchdog):
+        if not any(fault.is_retried_by_run for fault in outstanding):
+            return f"Nobody tries again to undo it: {problem}."
+        return f"Its run tries again, but afterwards nobody will: {problem}."
+    hosts = sorted({fault.host for fault in outstanding if fault.host})
+    where = f" of host {', '.join(hosts)}" if hosts else ""
+    return f"The watchdog{where} goes on trying."
+
+
+def describe_targets(*, with_services: bool, with_hosts: bool) -> list[Part]:
+    """The fault proxies and hosts that are registered, each as it answers now."""
+    proxied = list(Service.objects.exclude(proxy="")[:MAX_TARGETS]) if with_services else []
+    hosts = list(Host.objects.all()[:MAX_TARGETS]) if with_hosts else []
+    # Reads the database, which no coroutine may do.
+    platform = SitePlatform()
+    return asyncio.run(_ask(proxied, hosts, platform))
+
+
+async def _ask(proxied: Sequence[Service], hosts: Sequence[Host], platform: Platform) -> list[Part]:
+    proxies, machines = await asyncio.gather(look_at_proxies(proxied), look_at_hosts(hosts, platform))
+    return [
+        *(Part(f"Fault proxy of {row.name}", found.is_well, found.sentence, row) for row, found in proxies),
+        *(Part(f"Host {row.name}", found.is_well, found.sentence, row) for row, found in machines),
+    ]
