@@ -16,11 +16,11 @@ from django.views.decorators.http import require_safe
 
 from coordinator_site import single_sign_on
 from coordinator_site.single_sign_on import LoginRefused
+from scenarios.access.page_after_login import ENDED_LOGIN, LOGIN_BY_PROVIDER
 
 logger = logging.getLogger(__name__)
 
 NEXT = "page_after_login"
-LOGIN = "single_sign_on"
 
 
 class SingleSignOnMiddleware:
@@ -31,7 +31,8 @@ class SingleSignOnMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         # Without the cookie there is no session to load.
-        if settings.SESSION_COOKIE_NAME in request.COOKIES and has_ended(request.session.get(LOGIN)):
+        is_known = settings.SESSION_COOKIE_NAME in request.COOKIES
+        if is_known and has_ended(request.session.get(LOGIN_BY_PROVIDER)):
             logout(request)
         return self.get_response(request)
 
@@ -63,7 +64,8 @@ def callback(request: HttpRequest) -> HttpResponse:
     """Log in the person whom the provider names, if their groups may log in."""
     require_single_sign_on()
     try:
-        user = single_sign_on.save_user(single_sign_on.fetch_claims(request))
+        claims, id_token = single_sign_on.fetch_claims(request)
+        user = single_sign_on.save_user(claims)
     except LoginRefused as error:
         return refuse(request, str(error))
     if user is None or not (user.is_staff and user.is_active):
@@ -71,10 +73,33 @@ def callback(request: HttpRequest) -> HttpResponse:
     page = request.session.pop(NEXT, "")
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     request.session.set_expiry(settings.OIDC_SESSION_SECONDS)
-    request.session[LOGIN] = {"issuer": settings.OIDC_ISSUER, "at": time.time()}
+    begun = {"issuer": settings.OIDC_ISSUER, "at": time.time(), "id_token": id_token}
+    request.session[LOGIN_BY_PROVIDER] = begun
     logger.info("%s logged in with %s", user.get_username(), settings.OIDC_ISSUER)
     is_here = url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=request.is_secure())
     return HttpResponseRedirect(page if is_here else reverse("admin:index"))
+
+
+@never_cache
+@require_safe
+def end(request: HttpRequest) -> HttpResponse:
+    """After the logout here: redirect to the provider's page that ends the login there, too.
+
+    Reached by a link, as `start`. It ends nothing here, so it needs no POST.
+    """
+    require_single_sign_on()
+    id_token = request.session.pop(ENDED_LOGIN, "")
+    login_page = reverse("admin:login")
+    if not id_token:
+        return HttpResponseRedirect(login_page)
+    try:
+        page = single_sign_on.find_logout_page(id_token, request.build_absolute_uri(login_page))
+    except LoginRefused as error:
+        messages.error(request, f"You may still be logged in at {settings.OIDC_NAME}: {error}.")
+        return HttpResponseRedirect(login_page)
+    if not page:
+        messages.warning(request, f"{settings.OIDC_NAME} offers no logout: close the browser.")
+    return HttpResponseRedirect(page or login_page)
 
 
 def require_single_sign_on() -> None:

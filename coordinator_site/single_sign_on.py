@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from coordinator_site.models import Identity
+from coordinator_site.sign_on_causes import describe_cause
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def refusing_on_error() -> Iterator[None]:
         raise
     except Exception as error:
         logger.warning("%s: %s: %s", settings.OIDC_ISSUER, type(error).__name__, error)
-        raise LoginRefused("the provider's response was invalid") from error
+        raise LoginRefused(describe_cause(error)) from error
 
 
 @refusing_on_error()
@@ -105,8 +106,25 @@ def _client(issuer: str, client_id: str, client_secret: str) -> Any:
 
 
 @refusing_on_error()
-def fetch_claims(request: HttpRequest) -> Mapping[str, Any]:
-    """The verified claims about the person who comes back from the provider.
+def find_logout_page(id_token: str, back_to: str) -> str:
+    """The provider's page that ends a person's login there; "" if it has none.
+
+    https://openid.net/specs/openid-connect-rpinitiated-1_0.html
+
+    Raises:
+        LoginRefused: the provider cannot be reached or used.
+    """
+    client = provider()
+    if not client.server_metadata.get("end_session_endpoint"):
+        return ""
+    named = {"client_id": settings.OIDC_CLIENT_ID, "id_token_hint": id_token}
+    page: str = client.create_logout_url(post_logout_redirect_uri=back_to, **named)["url"]
+    return page
+
+
+@refusing_on_error()
+def fetch_claims(request: HttpRequest) -> tuple[Mapping[str, Any], str]:
+    """The verified claims about the person who comes back from the provider, and the identity token.
 
     Raises:
         LoginRefused: there are no claims, or they cannot be verified.
@@ -126,7 +144,7 @@ def fetch_claims(request: HttpRequest) -> Mapping[str, Any]:
         if more.get("sub") != claims["sub"]:
             raise LoginRefused("the provider's identity token and user info are about different people")
         claims = {**more, **claims}
-    return claims
+    return claims, str(token["id_token"])
 
 
 @transaction.atomic

@@ -14,6 +14,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("oidc/login/", login_views.start, name="oidc_login"),
     path("oidc/callback/", login_views.callback, name="oidc_callback"),
+    path("oidc/logout/", login_views.end, name="oidc_logout"),
     path("metrics", include("metrics_app.urls")),
     path("", include("scenarios.urls")),
 ]

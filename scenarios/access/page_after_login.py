@@ -6,6 +6,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+# In a session: how somebody logged in at the provider, and after the logout the identity token of that login.
+LOGIN_BY_PROVIDER, ENDED_LOGIN = "single_sign_on", "ended_single_sign_on"
 SAVED_PAGE = "saved_page"
 SECONDS = 300
 

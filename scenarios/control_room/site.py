@@ -16,7 +16,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 
-from scenarios.access.page_after_login import find_page_of_form, set_saved_page
+from scenarios.access.page_after_login import (
+    ENDED_LOGIN,
+    LOGIN_BY_PROVIDER,
+    find_page_of_form,
+    set_saved_page,
+)
 from scenarios.control_room import guide, home_page
 from scenarios.control_room.system_state import describe_targets
 from scenarios.domain.counts import format_count
@@ -45,6 +50,7 @@ class ControlRoom(admin.AdminSite):
     site_url = None
     enable_nav_sidebar = False  # the header has all links
     index_template = "admin/control_room.html"
+    logout_template = "admin/logged_out.html"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         super().register(model_or_iterable, admin_class, **options)
@@ -128,6 +134,15 @@ class ControlRoom(admin.AdminSite):
             else None
         )
         return super().login(request, {"sso": sso, **(extra_context or {})})
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Offers to end the login at the provider, too: otherwise one click lets the next person in."""
+        id_token = request.session.get(LOGIN_BY_PROVIDER, {}).get("id_token", "")
+        sso = {"name": settings.OIDC_NAME} if settings.OIDC_ISSUER and id_token else None
+        response = super().logout(request, {"sso": sso, **(extra_context or {})})
+        if sso is not None:
+            request.session[ENDED_LOGIN] = id_token
+        return response
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         may_look = request.user.has_perms(home_page.NEEDED)

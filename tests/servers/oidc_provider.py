@@ -25,7 +25,8 @@ def a_key(name: str, kid: str = "") -> RSAKey:
 
 
 class Provider:
-    """`person` are the claims of who logs in, `lies` replace any; `asked` is the last authorization request.
+    """`person` are the claims of who logs in, `lies` replace any; `asked` is the last authorization request,
+    and `ended` the last request to log out. At the paths in `broken` it answers with a status and a text.
 
     It signs with `key`, and publishes another where a test wants it.
     """
@@ -35,6 +36,8 @@ class Provider:
         self.lies: dict[str, Any] = {}
         self.by_userinfo: dict[str, Any] = {}
         self.asked: dict[str, str] = {}
+        self.ended: dict[str, str] = {}
+        self.broken: dict[str, tuple[int, str]] = {}
         self.key = self.published = a_key("one")
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -48,6 +51,7 @@ class Provider:
             "token_endpoint": f"{self.issuer}/token",
             "userinfo_endpoint": f"{self.issuer}/userinfo",
             "jwks_uri": f"{self.issuer}/jwks",
+            "end_session_endpoint": f"{self.issuer}/logout",
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256", "HS256"],
@@ -57,6 +61,18 @@ class Provider:
         """Where the person is sent who has logged in here."""
         self.asked = asked
         return f"{asked['redirect_uri']}?{urlencode({'code': 'the-code', 'state': asked['state']})}"
+
+    def send_on(self, path: str, asked: dict[str, str]) -> str:
+        """Where the person is sent who logs in or out here."""
+        if path == "/authorize":
+            return self.way_back(asked)
+        self.ended = asked
+        return asked["post_logout_redirect_uri"]
+
+    def find_document(self, path: str) -> dict[str, Any]:
+        if path == "/jwks":
+            return {"keys": [self.published.as_dict(private=False)]}
+        return {**self.person, **self.by_userinfo} if path == "/userinfo" else self.discovery()
 
     def token(self, given: dict[str, str], authorization: str) -> dict[str, Any]:
         """The answer for the code: to the client that knows its secret and what it hashed before."""
@@ -82,32 +98,42 @@ class Provider:
             self._server.server_close()
 
 
+def read_query(query: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(query).items()}
+
+
 def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            if parts.path == "/authorize":
-                asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                self.send_response(302)
-                self.send_header("Location", provider.way_back(asked))
-                self.end_headers()
-            elif parts.path == "/jwks":
-                self.answer({"keys": [provider.published.as_dict(private=False)]})
-            elif parts.path == "/userinfo":
-                self.answer({**provider.person, **provider.by_userinfo})
+            if parts.path in provider.broken:
+                self.answer_text(*provider.broken[parts.path])
+            elif parts.path in {"/authorize", "/logout"}:
+                self.redirect(provider.send_on(parts.path, read_query(parts.query)))
             else:
-                self.answer(provider.discovery())
+                self.answer(provider.find_document(parts.path))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            given = {name: values[0] for name, values in parse_qs(body).items()}
+            given = read_query(body)
+            if self.path in provider.broken:
+                self.answer_text(*provider.broken[self.path])
+                return
             self.answer(provider.token(given, self.headers["Authorization"]))
 
+        def redirect(self, place: str) -> None:
+            self.send_response(302)
+            self.send_header("Location", place)
+            self.end_headers()
+
         def answer(self, value: dict[str, Any]) -> None:
-            self.send_response(200)
+            self.answer_text(200, json.dumps(value))
+
+        def answer_text(self, status: int, text: str) -> None:
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
-            self.wfile.write(json.dumps(value).encode())
+            self.wfile.write(text.encode())
 
         def log_message(self, *_arguments: Any) -> None:
             """Say nothing."""

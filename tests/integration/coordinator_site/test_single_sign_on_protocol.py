@@ -14,21 +14,36 @@ from tests.servers.oidc_provider import CLIENT_ID, Provider, a_key
 pytestmark = pytest.mark.django_db
 
 
-LIES: dict[str, dict[str, Any]] = {
-    "a nonce of another login": {"nonce": "another"},
-    "a token for another client": {"aud": "another"},
-    "a token for another that names us as its party": {"aud": "another", "azp": CLIENT_ID},
-    "a token of another issuer": {"iss": "https://elsewhere.example.com"},
-    "a token that has expired": {"exp": int(time.time()) - 3600, "iat": int(time.time()) - 7200},
-    "a token of the future": {"nbf": int(time.time()) + 3600},
+LIES: dict[str, tuple[dict[str, Any], str]] = {
+    "a nonce of another login": ({"nonce": "another"}, "belongs to another login: log in again"),
+    "a token for another client": ({"aud": "another"}, "is for another client than OIDC_CLIENT_ID"),
+    "a token for another that names us as its party": (
+        {"aud": "another", "azp": CLIENT_ID},
+        "is for another client than OIDC_CLIENT_ID",
+    ),
+    "a token of another issuer": (
+        {"iss": "https://elsewhere.example.com"},
+        "is of another issuer than OIDC_ISSUER",
+    ),
+    "a token that has expired": (
+        {"exp": int(time.time()) - 3600, "iat": int(time.time()) - 7200},
+        "has expired: compare the clocks",
+    ),
+    "a token that is not valid yet": (
+        {"nbf": int(time.time()) + 36_000},
+        "is not valid yet: compare the clocks",
+    ),
+    "a token of the future": ({"iat": int(time.time()) + 36_000}, "is not valid yet: compare the clocks"),
 }
 
 
-@pytest.mark.parametrize("lies", LIES.values(), ids=LIES)
-def test_token_for_another_login_is_refused(client: Client, provider: Provider, lies: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("lies", "cause"), LIES.values(), ids=LIES)
+def test_token_for_another_login_is_refused(
+    client: Client, provider: Provider, lies: dict[str, Any], cause: str
+) -> None:
     provider.lies = lies
     assert log_in(client)["Location"] == LOGIN
-    assert "the provider&#x27;s response was invalid" in read_login_page(client)
+    assert f"the provider&#x27;s identity token {cause}" in read_login_page(client)
     assert not User.objects.exists()
 
 
