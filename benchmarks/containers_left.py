@@ -1,6 +1,6 @@
 """Whether anything stays broken in containers when the coordinator is killed, and how soon a fault is there.
 
-    python benchmarks/containers_left.py [--rounds 100] [--runs 30] [--lease 5]
+    python benchmarks/containers_left.py [--rounds 100] [--runs 30] [--lease 5] [--seed N]
 
 Needs root and Debian's docker.io, iptables and busybox-static. A real dockerd has one container. In each
 round, a run breaks it in a random way; after a random time, the worker and the watchdog are killed with
@@ -88,8 +88,10 @@ def count_unended(installed: Coordinator) -> int:
 
 
 def kill_once(
-    engine: ContainerEngine, installed: Coordinator, commands: CommandProcess, lease: int, kind: str
+    place: tuple[ContainerEngine, Coordinator, CommandProcess], lease: int, kind: str, moment: float
 ) -> Mapping[str, Any]:
+    """What is left of a fault of this kind if all is killed `moment` seconds after it is in the ledger."""
+    engine, installed, commands = place
     before = describe(engine)
     watchdog = installed.start_watchdog()
     worker = installed.start("worker", "manage.py", *quick_worker("db"))
@@ -98,7 +100,7 @@ def kill_once(
         WHERE r.finished_at IS NULL"""
     # From the moment on when the fault is in the ledger: before, there is nothing to end.
     wait_for(lambda: installed.rows(query)[0][0], what="the fault is in the ledger")
-    time.sleep(random.uniform(0, MAX_MOMENT))
+    time.sleep(moment)
     for process in (worker, watchdog):
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -143,14 +145,17 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--lease", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=time.time_ns())
     options = parser.parse_args()
-    with system(options.lease) as (engine, installed, commands):
-        kinds = [random.choice(list(KINDS)) for _ in range(options.rounds)]
+    dice = random.Random(options.seed)
+    print(f"seed {options.seed}")
+    with system(options.lease) as place:
+        kinds = [dice.choice(list(KINDS)) for _ in range(options.rounds)]
         rounds = []
         for kind in kinds:
-            rounds.append(kill_once(engine, installed, commands, options.lease, kind))
+            rounds.append(kill_once(place, options.lease, kind, dice.uniform(0, MAX_MOMENT)))
             print(rounds[-1], flush=True)
-        delays = measure_delays(engine, installed, commands, options.runs) if options.runs else []
+        delays = measure_delays(*place, options.runs) if options.runs else []
     left = [one for one in rounds if one["left"]]
     broken = sum(one["was_broken"] for one in rounds)
     clean = sum(one["verdict"][1] == "clean" for one in rounds)

@@ -41,6 +41,10 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
         container_engine.can_be_had,
         "docker.io, iptables, busybox-static and iproute2, and to be root",
     ),
+    "podman": (
+        container_engine.can_have_podman,
+        "podman, netavark, runc, iptables, busybox-static and iproute2, and to be root",
+    ),
     "redis": (lambda: shutil.which("redis-server"), "redis-server"),
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
     "nginx": (lambda: shutil.which(nginx.PROGRAM), "nginx-light"),

@@ -99,12 +99,13 @@ class Engine:
             raise self._refuse(f"answered more than {MAX_ENGINE_ANSWER} bytes")
         if response.length:  # bytes that were announced and did not come
             raise self._refuse(f"broke the connection {response.length} bytes before the end of its answer")
-        return EngineAnswer(response.status, self._parse(data, response.status))
+        is_asked_for = method == "GET"
+        return EngineAnswer(response.status, self._parse(data, response.status, is_asked_for))
 
     def _refuse(self, what: str) -> Refusal:
         return Refusal(f"engine {self.name!r} {what}", "failed")
 
-    def _parse(self, data: bytes, status: int) -> Any:
+    def _parse(self, data: bytes, status: int, is_asked_for: bool) -> Any:
         if not data.strip():
             return None
         try:
@@ -112,6 +113,8 @@ class Engine:
         except (ValueError, RecursionError):
             if status >= 400:  # noqa: PLR2004 - an error may be told in plain text
                 return {"message": data[:300].decode("utf-8", "replace")}
+            if not is_asked_for:
+                return None  # Podman answers some changes with the text OK
             raise self._refuse(f"answered what is not JSON: {data[:60]!r}") from None
 
 

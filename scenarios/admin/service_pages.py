@@ -17,6 +17,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from scenarios.admin.deletion import DeletedByServiceAdmin
+from scenarios.admin.discovery_page import DiscoveryPage
 from scenarios.admin.named_rows import NamedRowsAdmin
 from scenarios.admin.pages import link, page
 from scenarios.admin.service_queries import QueriesInline
@@ -77,7 +78,7 @@ class ProxyFilter(admin.SimpleListFilter):
 
 
 @admin.register(Service)
-class ServiceAdmin(DeletedByServiceAdmin, NamedRowsAdmin):
+class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
     inlines = [QueriesInline]
     list_display = ["name", "base_url", "health", "protection", "held_by", "used_by", "description"]
     list_filter = ["is_protected", HeldFilter, ProxyFilter]

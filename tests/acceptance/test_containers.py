@@ -1,6 +1,7 @@
 """The catalogue's scenarios for containers against a real dockerd; and a worker that is killed meanwhile."""
 
 import json
+import shlex
 import signal
 import subprocess
 import time
@@ -13,13 +14,18 @@ import pytest
 from scenarios.domain.worker_commands import quick_worker
 from tests.servers.command_process import CommandProcess, command_process
 from tests.servers.container_engine import PORT, ContainerEngine, docker_engine
-from tests.servers.coordinator import Coordinator, coordinator
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.documented import Page, with_values
 from tests.servers.loopback import wait_for
 from tests.servers.plain_system import QUICK
 
 pytestmark = [pytest.mark.docker]
 
 NETWORK = "shop_default"
+# What the page says from zero to a first verdict.
+DISCOVER, ADD, RUN = (
+    line for line in Page(PROJECT / "docs" / "containers.md").commands() if "manage.py scenario" in line
+)
 # What the engine reports about the container of each scenario: the change, and what undoes it.
 SCENARIOS = {
     "container-paused": ("pause", "unpause"),
@@ -55,6 +61,12 @@ class System:
     def start(self, scenario: str, *words: str) -> str:
         return self.commands.manage("scenario", "run", scenario, *words, "--detach").strip()
 
+    def follow(self, line: str, *words: str, **replaced: str) -> str:
+        """Carry out this line of the page; what it prints."""
+        command = shlex.split(with_values(line, replaced))
+        assert command[:2] == ["python3", "manage.py"]
+        return self.commands.manage(*command[2:], *words)
+
     def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
         # In the network of the containers, which this machine cannot reach.
         return self.installed.start(name, "manage.py", *quick_worker("db"), inside=self.engine.inside)
@@ -89,9 +101,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture(scope="module")
 def discovered(system: System) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(
-        system.commands.manage("scenario", "service", "discover", "--project", "shop", "--json")
-    )["items"]
+    found: list[dict[str, Any]] = json.loads(system.follow(DISCOVER, "--json"))["items"]
     return found
 
 
@@ -99,11 +109,12 @@ def discovered(system: System) -> list[dict[str, Any]]:
 def ended(system: System, discovered: list[dict[str, Any]]) -> System:
     """After a run of each scenario."""
     (web,) = [one for one in discovered if one["service"] == "web"]
-    system.commands.manage("scenario", "service", "add", web["name"], "--url", web["urls"][0])
+    system.follow(ADD, **{"http://127.0.0.1:8000": web["urls"][0]})
     workers = [system.start_worker(f"worker-{number}") for number in range(2)]
     for name in SCENARIOS:
-        given = {**QUICK, "service": web["name"], "path": "/", "container": f"shop-{name}"}
-        system.start(name, *(word for pair in given.items() for word in ("--var", "=".join(pair))))
+        documented = {"container-paused": name, "shop-db-1": f"shop-{name}"}
+        quick = [word for pair in QUICK.items() for word in ("--var", "=".join(pair))]
+        system.follow(RUN, *quick, "--detach", **documented)
     wait_for(lambda: len(system.read_verdicts()) == len(SCENARIOS), what="every run has ended")
     for worker in workers:
         worker.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A container engine for tests: Debian's dockerd, with a network, a socket and a folder of its own.
+"""A container engine for tests: Debian's dockerd or Podman, with a network, a socket and a folder of its own.
 
 Its image has busybox alone. Everything ends with the process that started it.
 """
@@ -33,6 +33,8 @@ SERVE = (
 )
 APPLETS = ("sh", "mkdir", "echo", "httpd", "sleep", "true", "false", "cat", "nslookup", "wget")
 SHOP = {"role": "shop"}
+# Podman would otherwise ask for more than some kernels allow.
+LIMITS = [{"Name": name, "Soft": 1024, "Hard": 4096} for name in ("nofile", "nproc")]
 # If the process that has started the engine is killed, the engine ends with its containers and its folder.
 KEEPER = """
 ip link set lo up
@@ -41,12 +43,44 @@ trap "kill $!" TERM
 wait $! || wait $!
 rm --recursive --force --one-file-system "$0"
 """
+# The containers of Podman are processes of nobody, so they must be ended one by one.
+KEEPER_OF_PODMAN = """
+mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
+ip link set lo up
+"$@" system service --time 0 "unix://$0/engine.sock" &
+trap "kill $!" TERM
+wait $! || wait $!
+"$@" rm --all --force --time 0
+umount --lazy "$0/data/vfs" "$0/run" 2>/dev/null
+rm --recursive --force --one-file-system "$0"
+"""
+# Its locks and its state in memory would otherwise be those of the machine's own Podman. Debian's crun cannot
+# use the control groups of all machines.
+PODMAN_CONFIGURATION = """
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+lock_type = "file"
+runtime = "runc"
+[network]
+network_backend = "netavark"
+network_config_dir = "{folder}/networks"
+default_subnet = "10.198.0.0/24"
+default_subnet_pools = [{{"base" = "10.198.16.0/20", "size" = 24}}]
+"""
 
 
 @lru_cache(maxsize=1)
 def can_be_had() -> bool:
     programs = ("dockerd", "containerd", "runc", "iptables", "busybox", "setpriv", "unshare")
     return all(map(shutil.which, programs)) and network_namespaces.can_be_had()
+
+
+@lru_cache(maxsize=1)
+def can_have_podman() -> bool:
+    programs = ("podman", "conmon", "runc", "iptables", "busybox", "setpriv", "unshare")
+    netavark = Path("/usr/lib/podman/netavark")
+    return all(map(shutil.which, programs)) and netavark.exists() and network_namespaces.can_be_had()
 
 
 class ContainerEngine:
@@ -86,7 +120,7 @@ class ContainerEngine:
             "Cmd": list(command or SERVE),
             "Labels": dict(labels or {}),
             "StopTimeout": 1,
-            "HostConfig": {"NetworkMode": network or "none", **host},
+            "HostConfig": {"NetworkMode": network or "none", "Ulimits": LIMITS, **host},
             **(more or {}),
         }
         created = self.ask("POST", f"/containers/create?name={quote(name)}", body)
@@ -180,6 +214,41 @@ def docker_engine() -> Iterator[ContainerEngine]:
             yield engine
 
 
+@contextmanager
+def podman_engine() -> Iterator[ContainerEngine]:
+    """Podman's service, as `docker_engine`."""
+    with tempfile.TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as text:
+        engine = ContainerEngine(Path(text))
+        with _process(engine, *_build_command_of_podman(engine)):
+            # What it takes a short name for.
+            repository, _, tag = f"docker.io/library/{IMAGE}".rpartition(":")
+            engine.import_image(repository, build_image())
+            (image,) = engine.ask("GET", "/images/json")
+            engine.ask("POST", f"/images/{image['Id']}/tag?repo={repository}&tag={tag}")
+            yield engine
+
+
+def _build_command_of_podman(engine: ContainerEngine) -> list[str]:
+    folder = engine.folder
+    configuration = folder / "containers.conf"
+    configuration.write_text(PODMAN_CONFIGURATION.format(folder=folder))
+    (folder / "networks").mkdir()
+    options = {
+        "root": folder / "data",
+        "runroot": folder / "run",
+        "tmpdir": folder / "tmp",
+        "storage-driver": "vfs",
+        "log-level": "warn",
+    }
+    before = ["env", f"CONTAINERS_CONF={configuration}", *_begin(KEEPER_OF_PODMAN)]
+    return [*before, str(folder), "podman", *(f"--{name}={value}" for name, value in options.items())]
+
+
+def _begin(keeper: str) -> list[str]:
+    """The words before a command in a network and with mounts of its own, which ends with this process."""
+    return ["setpriv", "--pdeathsig", "TERM", "--", "unshare", "--net", "--mount", "--", "sh", "-c", keeper]
+
+
 def _build_command(engine: ContainerEngine) -> list[str]:
     folder = engine.folder
     (folder / "daemon.json").write_text("{}")
@@ -195,8 +264,8 @@ def _build_command(engine: ContainerEngine) -> list[str]:
         "bip": "10.199.0.1/24",
         "default-address-pool": "base=10.199.16.0/20,size=24",
     }
-    before = ["setpriv", "--pdeathsig", "TERM", "--", "unshare", "--net", "--mount", "--", "sh", "-c", KEEPER]
-    return [*before, str(folder), "dockerd", *(f"--{name}={value}" for name, value in options.items())]
+    command = [*_begin(KEEPER), str(folder), "dockerd"]
+    return [*command, *(f"--{name}={value}" for name, value in options.items())]
 
 
 @contextmanager

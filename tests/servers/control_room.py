@@ -37,6 +37,7 @@ PAGES = {
     "services": "/admin/scenarios/service/",
     "service": "/admin/scenarios/service/{service}/change/",
     "new-service": "/admin/scenarios/service/add/",
+    "find-services": "/admin/scenarios/service/discover/",
     "hosts": "/admin/scenarios/host/",
     "host": "/admin/scenarios/host/1/change/",
     "schedules": "/admin/scenarios/schedule/",

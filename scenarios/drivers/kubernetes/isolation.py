@@ -62,16 +62,7 @@ async def isolate(
     await changes.for_each_or_none(
         client, pods, fault_id, lambda pod: changes.change(client, pod, fault_id, lease, lambda _: ())
     )
-    until = marks.compute_until(client.now(), lease)
-    label = marks.build_label(fault_id)
-    selected = {marks.FAULT: label} if marks_pods(arguments) else dict(arguments.where)
-    types = _TYPES[arguments.isolate.direction]
-    content = {
-        "apiVersion": NETWORK_POLICIES.api_version,
-        "kind": NETWORK_POLICIES.kind,
-        "metadata": marks.build_metadata(policy.name, fault_id, until),
-        "spec": {"podSelector": {"matchLabels": selected}, "policyTypes": types},
-    }
+    content = build_policy(arguments, policy.name, fault_id, marks.compute_until(client.now(), lease))
     try:
         await client.create(NETWORK_POLICIES, arguments.namespace, content)
     except Refusal as refusal:
@@ -80,6 +71,21 @@ async def isolate(
         await changes.for_each(pods, lambda pod: changes.remove_from(client, pod, fault_id))
         raise
     return {"policy": policy.name}
+
+
+def build_policy(arguments: KubernetesFaultArguments, name: str, fault_id: str, until: str) -> dict[str, Any]:
+    """The NetworkPolicy of the fault."""
+    label = marks.build_label(fault_id)
+    selected = {marks.FAULT: label} if marks_pods(arguments) else dict(arguments.where)
+    return {
+        "apiVersion": NETWORK_POLICIES.api_version,
+        "kind": NETWORK_POLICIES.kind,
+        "metadata": marks.build_metadata(name, fault_id, until),
+        "spec": {
+            "podSelector": {"matchLabels": selected},
+            "policyTypes": _TYPES[arguments.isolate.direction],
+        },
+    }
 
 
 def build_policy_name(fault_id: str) -> str:

@@ -102,16 +102,21 @@ async def _find_eviction_version(client: Client) -> str:
     raise StepImpossible(f"{client.name} cannot evict pods")
 
 
-async def _evict(client: Client, pod: Target, version: str, grace: float | None) -> bool:
+def build_eviction(pod: Target, version: str, grace: float | None) -> Object:
+    """`version` is the apiVersion of evictions; `grace` is in seconds."""
     options: Object = {"preconditions": {"uid": pod.uid}} if pod.uid else {}
     if grace is not None:
         options["gracePeriodSeconds"] = round(grace)
-    content = {
+    return {
         "apiVersion": version,
         "kind": "Eviction",
         "metadata": {"name": pod.name, "namespace": pod.namespace},
         "deleteOptions": options,
     }
+
+
+async def _evict(client: Client, pod: Target, version: str, grace: float | None) -> bool:
+    content = build_eviction(pod, version, grace)
     while True:
         try:
             await client.create(PODS, pod.namespace, content, of=pod.name, subresource="eviction")

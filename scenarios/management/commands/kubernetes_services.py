@@ -1,13 +1,11 @@
 """`manage.py kubernetes_services`: lists the services of a namespace, and the commands that register them."""
 
-import asyncio
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from scenarios.domain.errors import StepFailed
-from scenarios.drivers.kubernetes.namespaces import require_allowed
-from scenarios.drivers.kubernetes.services import list_offered
+from scenarios.library.cluster_services import list_cluster_services
 from scenarios.models import Service
 
 
@@ -23,15 +21,14 @@ class Command(BaseCommand):
 
     def handle(self, *_arguments: Any, namespace: str, cluster: str | None, **_options: Any) -> None:
         try:
-            require_allowed(namespace)
-            offered = asyncio.run(list_offered(cluster, namespace))
+            offered = list_cluster_services(namespace, cluster)
         except StepFailed as error:
             raise CommandError(str(error)) from error
-        registered = dict(Service.objects.values_list("name", "base_url"))
         if not offered:
             self.stdout.write(f"The namespace {namespace!r} has no services.")
         for each in offered:
-            if each.name in registered:
-                self.stdout.write(f"# {each.name} is registered already, at {registered[each.name]}")
+            if each.registered:
+                place = Service.objects.get(name=each.registered).base_url
+                self.stdout.write(f"# {each.name} is registered already, at {place}")
             else:
                 self.stdout.write(f"manage.py scenario service add {each.name} --url {each.url}")

@@ -1,68 +1,23 @@
 """Services of compose projects, as an engine lists them, over the API."""
 
-import json
-import socketserver
-import tempfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 
 from scenarios.models import Service
 from tests.integration.scenarios.api.conftest import Program, person, program, read_problem
+from tests.servers.listing_servers import LISTED, listing_engine
 
 pytestmark = pytest.mark.django_db
 PLACE = "discovered-services"
-SHOP = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
-LISTED = [
-    {
-        "Id": "a" * 64,
-        "Names": ["/shop-web-1"],
-        "State": "running",
-        "Labels": SHOP,
-        "Ports": [
-            {"IP": "", "PrivatePort": 8000, "PublicPort": 18000, "Type": "tcp"},
-            {"IP": "::", "PrivatePort": 8000, "PublicPort": 18000, "Type": "tcp"},
-            {"PrivatePort": 5432, "Type": "tcp"},
-            {"PrivatePort": 53, "Type": "udp"},
-        ],
-        "NetworkSettings": {"Networks": {"shop_default": {"IPAddress": "10.199.0.7"}}},
-    },
-    {"Id": "b" * 64, "Names": ["/gone"], "State": "exited", "Labels": SHOP, "Ports": []},
-    {"Id": "c" * 64, "Names": ["/alone"], "State": "running", "Labels": {}, "Ports": []},
-]
-
-
-class Engine(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        content = json.dumps(LISTED).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_words: object) -> None:
-        pass
-
-    def address_string(self) -> str:
-        return "a socket has none"
 
 
 @pytest.fixture
 def engine(settings: Any) -> Iterator[None]:
-    # Not in a folder of pytest: the path of a socket has at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="engines-") as folder:
-        server = socketserver.ThreadingUnixStreamServer(f"{folder}/socket", Engine)
-        server.daemon_threads = True
-        settings.CONTAINER_ENGINES = {"local": f"unix://{folder}/socket"}
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with listing_engine(LISTED) as url:
+        settings.CONTAINER_ENGINES = {"local": url}
         yield
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_running_services_of_projects_are_listed_with_their_addresses(ci: Program, engine: None) -> None:

@@ -14,6 +14,14 @@ DRIVER = Container()
 PLATFORM = Platform()
 LONG = 600.0
 NETWORK = "shop-net"
+# Each change, and what it needs of the container.
+CHANGES: dict[str, dict[str, Any]] = {
+    "pause": {"pause": True},
+    "kill": {"kill": True},
+    "stop": {"stop": True, "grace": "1s"},
+    "disconnect": {"disconnect": NETWORK},
+    "limits": {"limits": {"cpus": 0.1, "memory": "32MiB"}},
+}
 
 
 def find_guardians() -> list[int]:

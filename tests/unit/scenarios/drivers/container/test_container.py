@@ -21,6 +21,7 @@ from tests.servers.container_engine import PORT, SHOP, ContainerEngine
 from tests.servers.loopback import wait_for
 from tests.servers.tls_relay import relay_by_tls
 from tests.unit.scenarios.drivers.container.container_fault import (
+    CHANGES,
     DRIVER,
     NETWORK,
     PLATFORM,
@@ -32,15 +33,6 @@ from tests.unit.scenarios.drivers.container.container_fault import (
 )
 
 pytestmark = pytest.mark.docker
-
-# Each change, and what it needs of the container.
-CHANGES: dict[str, dict[str, Any]] = {
-    "pause": {"pause": True},
-    "kill": {"kill": True},
-    "stop": {"stop": True, "grace": "1s"},
-    "disconnect": {"disconnect": NETWORK},
-    "limits": {"limits": {"cpus": 0.1, "memory": "32MiB"}},
-}
 
 
 def test_the_driver_is_loaded_as_one_of_faults(engine: ContainerEngine) -> None:

@@ -93,6 +93,14 @@ async def test_what_is_no_answer_of_an_engine_is_told_in_a_sentence(
         await DRIVER.probe(ContainerArguments.model_validate({"name": "shop-1"}), PLATFORM)
 
 
+async def test_text_that_answers_a_change_is_no_error(answering: Serve) -> None:
+    """As Podman answers where a container is taken from a network."""
+    await answering(answer("200 OK", "OK"))
+    path = engines.find_engine(None).socket
+    done = await engines.call(lambda: Engine("local", open_unix(path)).ask("POST", "/"))
+    assert (done.status, done.content) == (200, None)
+
+
 async def test_an_answer_that_ends_too_early_is_no_answer(answering: Serve) -> None:
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
