@@ -57,6 +57,11 @@ LOST_FAULTS = metrics.counter(
     "Faults that ended too early, so that their run ended errored.",
     labels=("scenario", "driver"),
 )
+TAKEOVERS = metrics.counter(
+    "scenario_takeovers_total",
+    "Runs taken over because their worker died or lost its lease.",
+    labels=("scenario",),
+)
 VALIDATIONS = metrics.counter(
     "scenario_validations_total", "Validations carried out.", labels=("scenario", "outcome")
 )

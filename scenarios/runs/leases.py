@@ -25,6 +25,7 @@ from scenarios.drivers import hosts
 from scenarios.drivers.platform import pin_places
 from scenarios.models import Run, RunQuerySet
 from scenarios.ports import Event
+from scenarios.published.metrics import TAKEOVERS
 from scenarios.runs import admission, line
 from scenarios.runs.events import find_event, take_numbers, write_events
 
@@ -103,7 +104,10 @@ def take_over_run(run: Run, *, worker: str) -> Claim | None:
     begun = Run.objects.exclude(state=RunState.QUEUED)
     as_seen = begun.filter(id=run.id, fence=run.fence, lease_until=run.lease_until)
     changes = {"takeovers": Coalesce(F("takeovers"), 0) + 1} if run.state == RunState.RUNNING else {}
-    return _claim(as_seen, worker, **changes)
+    claim = _claim(as_seen, worker, **changes)
+    if claim is not None and changes:
+        TAKEOVERS.labels(scenario=run.scenario_name).inc()
+    return claim
 
 
 def claim_finished_run(run_id: UUID, *, worker: str) -> Claim | None:

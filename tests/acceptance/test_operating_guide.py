@@ -3,13 +3,18 @@
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.servers.alertmanager import alertmanager
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.documented import Page, run
 from tests.servers.loopback import wait_for
+from tests.servers.prometheus_server import prometheus
+from tests.servers.receiver import Receiver
 from tests.servers.target import Target, running_target
 
 pytestmark = pytest.mark.slow
@@ -60,6 +65,52 @@ def test_an_outstanding_fault_is_undone_by_the_command_once_its_target_allows_it
     target.refuse_undo = False
     assert run(system, undo, RUN=run_id)[0] == 0
     assert target.active == 0
+
+
+@contextmanager
+def alerting(folder: Path, system: Coordinator, receiver: str) -> Iterator[None]:
+    """Prometheus and Alertmanager as they are shipped, but a minute is a second."""
+    folder.mkdir()
+    shipped = PROJECT / "deploy" / "prometheus"
+    routes = (shipped / "alertmanager.yml").read_text()
+    routes = re.sub(r"(group_\w+): \w+", r"\1: 1s", re.sub(r"- url: \S+", f"- url: {receiver}", routes))
+    with alertmanager(folder, routes) as address:
+        config = yaml.safe_load((shipped / "prometheus.yml").read_text())
+        config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        config["rule_files"] = [str(folder / "alerts.yml")]
+        rules = (shipped / "rules" / "alerts.yml").read_text()
+        (folder / "alerts.yml").write_text(rules.replace("for: 1m", "for: 1s"))
+        targets = config["alerting"]["alertmanagers"][0]["static_configs"][0]
+        targets["targets"] = [address.removeprefix("http://")]
+        (job,) = (job for job in config["scrape_configs"] if job["job_name"] == "test-coordinator")
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{system.port}"]}]
+        (folder / "prometheus.yml").write_text(yaml.safe_dump({**config, "scrape_configs": [job]}))
+        with prometheus(folder / "prometheus.yml", folder / "tsdb"):
+            yield
+
+
+@pytest.mark.prometheus
+@pytest.mark.alertmanager
+def test_an_outstanding_fault_reaches_the_receiver_of_alerts_and_so_does_its_end(
+    system: Coordinator, target: Target, tmp_path: Path
+) -> None:
+    run_id = outstanding_fault(system, target)
+    system.start_web()
+    receiver = Receiver()
+
+    def is_told(status: str) -> bool:
+        alerts = [alert for message in receiver.messages() for alert in message["alerts"]]
+        return any(
+            (alert["labels"]["alertname"], alert["status"]) == ("CoordinatorOutstandingFault", status)
+            and alert["annotations"]["summary"] == "test-coordinator: 1 fault(s) could not be undone"
+            for alert in alerts
+        )
+
+    with receiver.listening(), alerting(tmp_path / "alerting", system, f"{receiver.url}/alerts"):
+        wait_for(lambda: is_told("firing"), what="the alert reaches the receiver")
+        target.refuse_undo = False
+        assert run(system, command_with("scenario undo"), RUN=run_id)[0] == 0
+        wait_for(lambda: is_told("resolved"), what="its end reaches the receiver")
 
 
 def test_the_global_stop_ends_a_run_and_keeps_the_next_waiting_until_its_release(

@@ -1,4 +1,4 @@
-"""An Alertmanager for tests, on the loopback, that notifies nobody."""
+"""An Alertmanager for tests, on the loopback. By default it notifies nobody."""
 
 import subprocess
 from collections.abc import Iterator
@@ -9,13 +9,14 @@ from tests.servers.loopback import free_port, wait_for
 from tests.servers.prometheus_server import is_ready
 
 PROGRAM = "prometheus-alertmanager"
+NOBODY = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 
 
 @contextmanager
-def alertmanager(folder: Path) -> Iterator[str]:
+def alertmanager(folder: Path, configuration: str = NOBODY) -> Iterator[str]:
     """Run an Alertmanager, and yield its address."""
     config = folder / "alertmanager.yml"
-    config.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    config.write_text(configuration)
     port = free_port()
     options = [
         f"--config.file={config}",

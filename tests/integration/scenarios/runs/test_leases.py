@@ -1,5 +1,6 @@
 """Claims, fences and the ledger, on a real database."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from metrics_app.backend import get_metrics
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
@@ -253,15 +255,24 @@ def taken_over(run: Run) -> Run:
     return run
 
 
+def count_takeovers(run: Run) -> float:
+    """As exposed, which an alert reads."""
+    exposed = get_metrics().get_http_handler()("").decode()
+    pattern = rf'^scenario_takeovers_total\{{[^}}]*scenario="{run.scenario_name}"[^}}]*\}} (\S+)$'
+    return sum(map(float, re.findall(pattern, exposed, re.MULTILINE)))
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_run_that_is_taken_over_again_and_again_ends_errored_and_its_faults_are_outstanding(
     run: Run,
 ) -> None:
     open_fault(claim(run))
+    before = count_takeovers(run)
     for _time in range(3):
         taken_over(run)
     assert Fault.objects.outstanding().count() == 0
     recovery.undo_now(run)
+    assert count_takeovers(run) - before == 4
     run.refresh_from_db()
     assert (run.state, run.outcome, run.rollback) == (RunState.FINISHED, Outcome.ERRORED, Rollback.DIRTY)
     fault = Fault.objects.outstanding().get()
