@@ -28,6 +28,8 @@ READING_VIEWS = frozenset(
     {
         "admin:scenarios_scenario_draft",
         "admin:scenarios_suite_draft",
+        "admin:scenarios_service_try",
+        "admin:scenarios_service_try-query",
         "api:validate",
         "api:validate_suite",
         "api:translate",

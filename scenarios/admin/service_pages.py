@@ -19,9 +19,10 @@ from django.utils.safestring import SafeString
 from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.discovery_page import DiscoveryPage
 from scenarios.admin.named_rows import NamedRowsAdmin
-from scenarios.admin.pages import link, page
-from scenarios.admin.service_queries import QueriesInline
+from scenarios.admin.pages import address, link, page
+from scenarios.admin.service_queries import QueriesInline, list_fields, try_sent_query
 from scenarios.admin.suggestion_addresses import find_address, find_suite_address
+from scenarios.charts.query_presets import PRESETS
 from scenarios.control_room import home_queries
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import AddressProtected, AddressUnknown
@@ -107,11 +108,16 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
             row.holder, row.use = held.get(row.name), uses.get(row.name, home_queries.Use())
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        presets = {
+            "presets": PRESETS,
+            "preset_queries": {key: list_fields(preset) for key, preset in PRESETS.items()},
+        }
         if row is None:
-            return {}
+            return presets
         row.holder = home_queries.find_holders().get(row.name)
         row.use = home_queries.find_use(row.name)
         return {
+            **presets,
             "health": self.health(row),
             "held_by": self.held_by(row),
             "used_by": self.used_by(row),
@@ -145,8 +151,9 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
     def health(self, service: Service) -> SafeString:
         # One request for each service, so that a service that hangs delays no other.
         return format_html(
-            '<span hx-get="{}" hx-trigger="load, every 10s" aria-live="polite">checking…</span>',
-            reverse("admin:scenarios_service_health", args=[service.pk]),
+            '<span hx-get="{0}" hx-trigger="load, every 10s" aria-live="polite">'
+            '<a href="{0}">Check</a></span>',
+            address(service, "health"),
         )
 
     @admin.display(description="protection", ordering="is_protected")
@@ -173,14 +180,25 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
 
     @page("<int:pk>/health/")
     def health_page(self, request: HttpRequest, pk: int) -> HttpResponse:
-        health = check_health(get_object_or_404(Service, pk=pk))
-        return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})
+        service = get_object_or_404(Service, pk=pk)
+        context = {"health": check_health(service)}
+        return self._show_part(request, service, "admin/scenarios/service/health.html", context)
 
     @page("<int:pk>/proxy/")
     def proxy_page(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What the service's fault proxy says of itself now."""
-        context = {"findings": check_proxy(get_object_or_404(Service, pk=pk))}
-        return TemplateResponse(request, "admin/scenarios/findings.html", context)
+        service = get_object_or_404(Service, pk=pk)
+        context = {"findings": check_proxy(service)}
+        return self._show_part(request, service, "admin/scenarios/findings.html", context)
+
+    def _show_part(
+        self, request: HttpRequest, service: Service, template: str, context: dict[str, Any]
+    ) -> HttpResponse:
+        """The part alone for the script that asks; a whole page for people without scripts."""
+        if "HX-Request" in request.headers:
+            return TemplateResponse(request, template, context)
+        whole = "admin/scenarios/service/part.html"
+        return self.render(request, whole, f"{service.name} now", service=service, part=template, **context)
 
     @page("<int:pk>/suggestions/")
     def suggestions_page(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -216,3 +234,9 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
         else:
             health = check_unsaved_health(service)
         return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})
+
+    @page("try-query/", permission="try", post_only=True)
+    def try_query_page(self, request: HttpRequest) -> HttpResponse:
+        """The curve that one of the form's queries gives now; nothing is stored."""
+        context = try_sent_query(request.POST.dict())
+        return TemplateResponse(request, "admin/scenarios/service/tried_query.html", context)

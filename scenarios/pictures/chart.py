@@ -56,7 +56,7 @@ class Scene:
     """What happened while it was measured. `left` and `right` bound what is shown large, `around` the small
     strip, in Unix seconds; `known_until` is how far a fault that is not undone is known to last. In `misses`,
     times from and to, what is measured was not as expected. `origin` says what the time axis is counted from;
-    by default it is when the run began.
+    by default it is when the run began. Without a run, `began` and `ends` are the same.
     """
 
     began: float
@@ -214,7 +214,8 @@ def _run(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
     begins, ends = frame.x(scene.began), frame.x(scene.ends)
     label = element("title", "the run")
     width = max(MIN_WIDTH, ends - begins)
-    yield element("rect", label, class_="of-run", x=begins, y=BAR + 6, width=width, height=4.0, rx=2.0)
+    if scene.ends > scene.began or scene.goes_on:
+        yield element("rect", label, class_="of-run", x=begins, y=BAR + 6, width=width, height=4.0, rx=2.0)
     if scene.goes_on:
         yield element("line", class_="now", x1=ends, x2=ends, y1=TOP, y2=BAR + BAR_HEIGHT)
     yield from _misses(frame, scene)

@@ -1,0 +1,127 @@
+"""The page of a service: its queries are tried and taken from presets, and it is readable without scripts."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from pytest_django.fixtures import Settings
+
+from scenarios.charts.query_presets import PRESETS
+from scenarios.library import services as registered_services
+from scenarios.models import AuditEntry, Service, ServiceQuery
+from tests.integration.scenarios.planned_rows import someone
+from tests.servers.false_prometheus import FalsePrometheus, false_prometheus, matrix
+
+pytestmark = pytest.mark.django_db
+
+TRY = "/admin/scenarios/service/try-query/"
+ADD = "/admin/scenarios/service/add/"
+QUERY = 'sum(rate(http_requests_total{job="$service"}[$window]))'
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[FalsePrometheus]:
+    with false_prometheus() as running:
+        settings.PROMETHEUS_URL = running.url
+        yield running
+
+
+@pytest.fixture
+def shop() -> Service:
+    return registered_services.register_service("shop", "http://127.0.0.1:1", proxy="http://127.0.0.1:1")
+
+
+def try_query(client: Client, query: str, **fields: str) -> str:
+    sent = {"name": "shop", "queries-3-query": query, "queries-3-unit": "per second", **fields}
+    answer = client.post(TRY, sent)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_a_query_is_tried_with_the_names_of_the_form_and_shown_as_a_curve(
+    admin_client: Client, server: FalsePrometheus
+) -> None:
+    content = try_query(admin_client, QUERY)
+    assert "<svg" in content
+    assert "The last 30 minutes: 1/s." in content
+    [form] = server.asked
+    assert form["query"] == 'sum(rate(http_requests_total{job="shop"}[60s]))'
+    assert float(form["end"]) - float(form["start"]) == 1800
+    assert not ServiceQuery.objects.exists()
+    assert not AuditEntry.objects.exclude(entrance="login").exists()
+
+
+def test_what_gives_no_curve_says_why(admin_client: Client, server: FalsePrometheus) -> None:
+    assert "unknown placeholder" in try_query(admin_client, "up{job='$job'}")
+    assert server.asked == []
+    server.reply = lambda _form: matrix()
+    assert "Is the label right?" in try_query(admin_client, QUERY)
+    server.reply = lambda _form: (
+        400,
+        b'{"status": "error", "errorType": "bad_data", "error": "<b>parse</b>"}',
+    )
+    refused = try_query(admin_client, "sum(")
+    assert "parse" in refused
+    assert "<b>" not in refused
+    assert "Write a query first" in try_query(admin_client, " \0 ")
+    assert "Write a query first" in admin_client.post(TRY, {"queries-0-title": "x"}).content.decode()
+
+
+def test_several_series_have_a_legend(admin_client: Client, server: FalsePrometheus) -> None:
+    def reply(form: dict[str, str]) -> tuple[int, bytes]:
+        end = float(form["end"])
+        return matrix(*(({"pod": pod}, [(end, "2")]) for pod in ("a", "<script>")))
+
+    server.reply = reply
+    content = try_query(admin_client, "up")
+    assert "pod=a" in content
+    assert "<script>" not in content
+
+
+def test_without_a_prometheus_the_form_says_so(admin_client: Client, settings: Settings) -> None:
+    settings.PROMETHEUS_URL = ""
+    assert "PROMETHEUS_URL" in try_query(admin_client, QUERY)
+
+
+def test_to_try_needs_the_permission_to_change_services(client: Client) -> None:
+    client.force_login(someone("vera", "view_service"))
+    assert client.post(TRY, {"queries-0-query": "up"}).status_code == 403
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_filled_in_and_can_be_saved(admin_client: Client, name: str, shop: Service) -> None:
+    shop.queries.all().delete()
+    page = admin_client.get(reverse("admin:scenarios_service_change", args=[shop.pk]), {"preset": name})
+    [inline] = page.context["inline_admin_formsets"]
+    data = {"name": "shop", "base_url": shop.base_url}
+    for key, value in inline.formset.management_form.initial.items():
+        data[f"queries-{key}"] = value
+    for number, form in enumerate(inline.formset.extra_forms):
+        data |= {f"queries-{number}-{field}": value for field, value in form.initial.items()}
+    assert admin_client.post(page.request["PATH_INFO"], data).status_code == 302
+    saved = [(row.title, row.query, row.unit) for row in shop.queries.all()]
+    assert saved == list(PRESETS[name].queries)
+
+
+@pytest.mark.parametrize("preset", ["no-such", "<script>", ""])
+def test_an_unknown_preset_adds_nothing(admin_client: Client, shop: Service, preset: str) -> None:
+    page = admin_client.get(reverse("admin:scenarios_service_change", args=[shop.pk]), {"preset": preset})
+    [inline] = page.context["inline_admin_formsets"]
+    assert inline.formset.extra_forms == []
+    assert admin_client.get(ADD, {"preset": preset}).status_code == 200
+
+
+@pytest.mark.parametrize(("part", "words"), [("health", "unhealthy"), ("proxy", "127.0.0.1:1")])
+def test_health_and_proxy_are_whole_pages_without_scripts(
+    admin_client: Client, shop: Service, part: str, words: str
+) -> None:
+    address = reverse(f"admin:scenarios_service_{part}", args=[shop.pk])
+    page = reverse("admin:scenarios_service_change", args=[shop.pk])
+    assert f'<a href="{address}">Check</a>' in admin_client.get(page).content.decode()
+    whole = admin_client.get(address).content.decode()
+    assert "<h1>shop now</h1>" in whole
+    assert words in whole
+    alone = admin_client.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert words in alone
+    assert "<h1>" not in alone
