@@ -65,8 +65,13 @@ def register_services(addresses: Addresses) -> None:
     register = registered_services.register_service
     register("exchange", addresses.exchange, EXCHANGE)
     register("risk-monitor", addresses.risk_monitor, RISK_MONITOR)
-    proxy = {"proxy": addresses.proxy, "proxy_listener": addresses.listener}
-    register("price-feed", addresses.price_feed, PRICE_FEED, **proxy)
+    register(
+        "price-feed",
+        addresses.price_feed,
+        PRICE_FEED,
+        proxy=addresses.proxy,
+        proxy_listener=addresses.listener,
+    )
 
 
 def save_demo_suite() -> None:
