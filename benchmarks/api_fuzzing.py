@@ -1,6 +1,6 @@
 """Schemathesis with all checks, with and without a token: `python benchmarks/api_fuzzing.py [--seed 1]`.
 
-On SQLite, or where DATABASE_URL says. Ends with 1 where a check failed.
+On SQLite, or on the database of DATABASE_URL. Exits with 1 if a check failed.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The response times of the API: `python benchmarks/api_load.py [--runs 100000] [--readers 50]`.
 
-On SQLite, or where DATABASE_URL says. Prints readiness, pages of many runs, and 200 requests at once against
-4 web processes, without and with readers of event streams. Ends with 1 where a figure is missed.
+On SQLite, or on the database of DATABASE_URL. Measures readiness, pages of many runs, and 200 requests at
+once against 4 web processes, with and without readers of event streams. Exits with 1 if a goal is missed.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 A writer appends `--events` (10,000) events to a run, `--rate` a second, through the ledger's own functions.
 The client library follows them over a relay that cuts the connection in the middle. Prints, for each round,
-what was lost, what came twice, and how long after its writing an event arrived (p50, p99, largest).
-Ends with 1 where an event was lost, came twice, or came more than 100 ms after it was written at p99.
+how many events were lost, how many arrived twice, and how long after being written they arrived (p50, p99,
+maximum). Exits with 1 if an event was lost or arrived twice, or if the p99 is more than 100 ms.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from tests.servers.cutting_relay import CuttingRelay
 
 MAX_DELAY = 0.100
 ADMIN = "from django.contrib.auth.models import User; User.objects.create_superuser('bench')"
-# Committed in batches, as a run does that has much to say; then the run ends.
+# Committed in batches, as by a run with many events; then the run ends.
 WRITER = """
 import sys, time
 from datetime import timedelta

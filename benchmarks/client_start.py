@@ -1,8 +1,8 @@
-"""What a command costs before its answer: `python benchmarks/client_start.py [--rounds 10]`.
+"""What a command of the client costs: `python benchmarks/client_start.py [--rounds 10]`.
 
-Starts a coordinator, then lists its scenarios by `test-coordinator list` and by `manage.py scenario list
---server`, in turn. Prints processor time and the largest resident memory of each, at best and in the middle.
-Ends with 1 where `test-coordinator` takes more than 0.3 s or 40 MB in the middle.
+Starts a coordinator, then lists its scenarios with `test-coordinator list` and with `manage.py scenario list
+--server`, in turn. Prints the minimum and the median of processor time and of maximum resident memory.
+Exits with 1 if the median of `test-coordinator` is more than 0.3 s or 40 MB.
 """
 
 import argparse

@@ -1,12 +1,13 @@
-"""Faults of a Kubernetes cluster: how soon they are there, what is left of them, and what a watch costs.
+"""Faults of a Kubernetes cluster: how quickly they begin, what is left of them, and what probes cost.
 
     python benchmarks/cluster_left.py [--starts 40] [--kills 20] [--pods 5000]
 
-The API server and its etcd are real, the controllers and kubelets are missing. First: the time from the
-start of a run to the changed object. Then, at random moments, the worker is killed with SIGKILL, and nothing
-of the coordinator is started again; `manage.py sweep_clusters`, with a database that does not exist, runs
-every few seconds as its CronJob does every minute. One lease and one such interval later, each object is
-asked whether it is as it was. Last: a process probes many pods once a second. Exits 1 on a miss.
+The API server and its etcd are real; there are no controllers and kubelets. First, it measures the time
+from the start of a run to the change of the object. Then it kills the worker at random moments with SIGKILL
+and restarts nothing of the coordinator; `manage.py sweep_clusters`, with a database that does not exist,
+runs every few seconds, as its CronJob does every minute. One lease and one such interval later, it checks
+that each object is as it was. Finally, a process probes many pods once a second. Exits with 1 if a goal is
+missed.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Whether anything stays broken in containers when the coordinator is killed, and how soon a fault is there.
+"""Whether containers stay broken when the coordinator is killed, and how quickly a fault is injected.
 
     python benchmarks/containers_left.py [--rounds 100] [--runs 30] [--lease 5] [--seed N]
 
 Needs root and Debian's docker.io, iptables and busybox-static. A real dockerd has one container. In each
 round, a run breaks it in a random way; after a random time, the worker and the watchdog are killed with
-SIGKILL, so that only what runs beside the engine is left. One lease and two seconds later, the container must
-be as before. Then the delay from the request to run until the engine reports the change is measured, with a
-worker that is running. Prints both; exits 1 if a fault was left.
+SIGKILL, so that only the guardian is left. One lease and two seconds later, the container must be as before.
+Then it measures the delay from the start of a run until the engine reports the change. Exits with 1 if a
+fault was left.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """The control room with many rows: `python benchmarks/control_room.py [--runs N] [--events N]
 [--scenarios N]`.
 
-On SQLite, or where DATABASE_URL says: gunicorn with one process, a session, one request after the other on a
-kept connection. Every run has a fault that was undone. Pages and the API's answers that many scenarios make
-slow are asked for last. Ends with 1 where a figure is missed.
+On SQLite, or on the database of DATABASE_URL, with one process of gunicorn, a session, and one request after
+the other on one connection. Every run has a fault that was undone. Pages and API responses that are slow with
+many scenarios are requested last. Exits with 1 if a goal is missed.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Events stored per second: `python benchmarks/durable_events.py`; exits 1 on a missed goal.
+"""Events stored per second: `python benchmarks/durable_events.py`; exits with 1 if a goal is missed.
 
-On a SQLite file of its own: one writer whose events come one after the other (goal: 300 per second), one
-whose events come in bursts and share transactions (goal: 2,000), then four writing processes at once (goal:
-not one `database is locked`). With DATABASE_URL set, on that empty database instead.
+On a temporary SQLite file: one writer whose events come one after the other (goal: 300 per second), one whose
+events come in bursts and share transactions (goal: 2,000), then four writing processes at once (goal: no
+`database is locked`). With DATABASE_URL, on that database instead, which must be empty.
 
-Beside them stands what bounds the first figure: how many pages a plain file on the same disk takes by fsync,
-the processor time of an event, and how many connections were opened. SQLite does not wait for the disk at
-each event, so it is the processor; on a machine that does something else, only that figure means anything.
+It also prints what limits the first figure: how many pages per second can be written to the same disk with
+fsync, the processor time of an event, and how many connections were opened. SQLite does not wait for the disk
+at each event, so the processor is the limit; on a busy machine, only the processor time is meaningful.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ spec: {phases: [{name: p, hold: 1s}]}
 
 @dataclass
 class Written:
-    """How long so many events took, on the wall and of the processor; what was met on the way."""
+    """The wall time and the processor time of a number of events, and the errors that occurred."""
 
     events: int
     seconds: float = 0.0
@@ -52,7 +52,7 @@ class Written:
 
 
 def write_events(count: int) -> Written:
-    """Write so many events of one run, one after the other."""
+    """Write this many events of one run, one after the other."""
     import django  # noqa: PLC0415 - each process sets itself up
 
     django.setup()
@@ -105,7 +105,7 @@ def count_fsyncs(folder: Path, count: int) -> float:
 
 
 def write_bursts(count: int) -> float:
-    """Seconds for so many events of one run, of which AT_ONCE wait together to be durable."""
+    """Seconds for this many events of one run, of which AT_ONCE wait together to be durable."""
     import django  # noqa: PLC0415 - each process sets itself up
 
     django.setup()

@@ -1,6 +1,6 @@
-"""The overhead of the engine per step: `python benchmarks/engine_overhead.py`; exits 1 on a missed goal.
+"""The overhead of the engine per step: `python benchmarks/engine_overhead.py`; exits with 1 on a miss.
 
-A plan of actions and one of validations, whose driver answers at once; journal and ledger in memory.
+A plan of actions and a plan of validations, whose driver returns at once; journal and ledger are in memory.
 Goal: 100 µs per step.
 """
 

@@ -1,7 +1,7 @@
 """The same HTTP steps with this engine and with Chaos Toolkit's: `python benchmarks/engine_peers.py`.
 
-Both ask one loopback service, in turns in one run; the journal is in memory on both sides. Medians, as the
-time that a whole step takes, its request included. No goal: it shows where the engine stands.
+Both send requests to the same service on loopback, in turns; both keep their journal in memory. Prints the
+median time of a whole step, including its request. There is no goal.
 """
 
 import asyncio

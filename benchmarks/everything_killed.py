@@ -2,16 +2,16 @@
 
     python benchmarks/everything_killed.py [--coordinators 4] [--rounds 25] [--guardians 2] [--starts 20]
 
-Each coordinator has a PostgreSQL and targets of its own, among them a machine (network and mount namespace)
-that it reaches by ssh. In each round it carries out one run that injects a fault of every kind, one after the
-other in a random order. At a random moment after the first one, another for each coordinator, its worker,
-watchdog, web server, their children and PostgreSQL are killed with SIGKILL, and the machine is unplugged, so
-that neither its sshd nor the control API of its fault proxy can be reached. One lease and a second later each
-target is asked whether it is still broken. In `--guardians` further rounds, the guardians of the host
-programs and the fault proxies are killed, too: what only a guardian ends stays.
+Each coordinator has its own PostgreSQL and targets, among them a machine (network and mount namespace) that
+it reaches by ssh. In each round it carries out one run that injects a fault of every kind, one after the
+other in a random order. At a random moment after the first fault, which differs between coordinators, its
+worker, watchdog, web server, their children and PostgreSQL are killed with SIGKILL, and the machine is
+unplugged, so that neither its sshd nor the control API of its fault proxy can be reached. One lease and a
+second later, it checks whether each target is still broken. In `--guardians` further rounds, the guardians
+of the host programs and the fault proxies are killed, too: then faults that only a guardian ends stay.
 
-Beside it: Chaos Toolkit with proxies and a process, killed in the same way. Then: how long it takes from the
-start of a run to the fault at its target. Root alone can run it. Exits 1 on a miss.
+For comparison, Chaos Toolkit is killed in the same way, with proxies and a process. Finally, it measures the
+time from the start of a run to the fault at its target. Needs root. Exits with 1 if a goal is missed.
 """
 
 import argparse
@@ -139,7 +139,7 @@ def tell_without_guardians(goals: Goals, moments: Sequence[Moment], targets: Seq
 
 
 def kill_chaos_toolkit(goals: Goals, targets: list[Breakable], rounds: int) -> None:
-    """With the same proxy, as one that has no leases, and the same process."""
+    """With the same process, and with the same proxy without leases."""
     left = asked = 0
     for _ in range(rounds):
         chosen, actions = chaos_toolkit_actions(targets)

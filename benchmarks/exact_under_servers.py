@@ -1,18 +1,17 @@
-"""Counts what a client was answered against what /metrics says, under each server that is installed.
+"""Compares the responses that a client got with the counts on /metrics, under each installed server.
 
     python -m benchmarks.exact_under_servers [--requests 5000] [--tasks 300] [--python PATH] [--output FILE]
         [ONLY …]
 
-While requests are sent, workers are killed with signal 9, and all are replaced by HUP where the server does
-that. A server that ends with a worker that is killed, as hypercorn does, is started again, as systemd would.
-What was in flight at a kill may be counted or not; everything else must be counted once. Tasks of Celery are
-compared with the lines that they write, while processes of its pool are killed; so are those of django-tasks,
-whose `manage.py db_worker` processes are killed and replaced, and the work of short management commands.
+While requests are sent, workers are killed with signal 9, and all are replaced by HUP if the server supports
+that. A server that exits when a worker is killed, like hypercorn, is restarted, as systemd would do. Requests
+in flight at a kill may be counted or not; all others must be counted once. Tasks of Celery are compared with
+the lines that they write, while processes of its pool are killed; so are those of django-tasks, whose
+`manage.py db_worker` processes are killed and replaced, and the work of short management commands.
 
-It installs nothing. What is missing is left out with a sentence; `--python` names the interpreter of an
-environment that has `granian`, `hypercorn`, `gevent`, `uvicorn-worker` or `uwsgi` beside this project's
-packages.
-It ends with status 1 where a figure is out of its bounds.
+It installs nothing, and says which servers are missing; `--python` names the interpreter of an environment
+that has `granian`, `hypercorn`, `gevent`, `uvicorn-worker` or `uwsgi` in addition to this project's packages.
+Exits with 1 if a figure is out of its bounds.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Ordinary services on a machine of their own, which are broken by ssh and by a fault proxy there.
+"""Ordinary services on a separate machine, which are broken by ssh and by a fault proxy there.
 
-The machine is a network and mount namespace with its own sshd. It may be unplugged: looks at its services
-are made from its inside.
+The machine is a network and mount namespace with its own sshd. It can be unplugged, so its services are
+checked from inside.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""What the fault proxy costs, beside HAProxy in TCP mode with one thread.
+"""What the fault proxy costs, compared with HAProxy in TCP mode with one thread.
 
     python benchmarks/fault_proxy.py [--rounds 5] [--seconds 3]
 
-Both stand before the same nginx, which answers two bytes; each round measures them one after another, and
-the ratios are medians over the rounds. Needs haproxy, nginx (nginx-light) and wrk; exits 1 where a goal was
+Both are in front of the same nginx, which returns two bytes. Each round measures them one after another, and
+the ratios are medians over the rounds. Needs haproxy, nginx (nginx-light) and wrk; exits with 1 if a goal is
 missed.
 """
 
@@ -192,7 +192,7 @@ def measure_large_body(server: Server, digest: str) -> float:
 
 
 def measure_idle(server: Server) -> float:
-    """MiB that the process has with so many connections, each of which has had one round trip."""
+    """MiB that the process has with this many connections, each of which has made one round trip."""
     with ExitStack() as stack:
         for _ in range(IDLE):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))

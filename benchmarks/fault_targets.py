@@ -1,4 +1,4 @@
-"""Ordinary services, each with a fault that can break it, and a look whether it is broken."""
+"""Ordinary services, each with a fault that breaks it, and a check whether it is broken."""
 
 import http.client
 import os
@@ -35,7 +35,7 @@ class Breakable:
     is_broken: Callable[[], bool]
     registrations: tuple[tuple[str, ...], ...]
     settings: Mapping[str, str] = field(default_factory=dict)
-    # Takes the fault back if nothing else does.
+    # Removes the fault if nothing else does.
     mend: Callable[[], object] = lambda: None
     # As Chaos Toolkit would do it, with the undo; new for each experiment.
     steps: Callable[[], tuple[dict[str, Any], dict[str, Any]]] | None = None

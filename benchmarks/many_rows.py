@@ -1,9 +1,10 @@
 """What stays fast with many rows: `python benchmarks/many_rows.py [--scenarios N] [--runs N]`.
 
-Lists of services among many scenarios; outstanding faults, the watchdog's look and the retention among many
-runs that have ended, each with ten events and two faults. On a SQLite file of its own; with DATABASE_URL set,
-on that empty database instead. Requests pass the whole application, without a server around it. Goals hold
-for the processor time of this process on SQLite, and for the wall time with PostgreSQL. Exits 1 on a miss.
+Lists of services among many scenarios; outstanding faults, the watchdog's checks and the retention among
+many runs that have ended, each with ten events and two faults. On a temporary SQLite file or, with
+DATABASE_URL, on that database, which must be empty. Requests pass through the whole application, without a
+server. Goals are for the processor time of this process on SQLite, and for the wall time with PostgreSQL.
+Exits with 1 if one is missed.
 """
 
 import argparse

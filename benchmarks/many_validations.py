@@ -1,10 +1,10 @@
 """A run of 999 validations on a slow journal: `python benchmarks/many_validations.py`.
 
-Exits 1 on a missed goal. Each event takes 20 ms to write, in the transaction in which it is written. Printed
-are the take-overs of a watchdog that looks on (goal: 0), the time until a stop is heard (goal: 1 s),
-and the longest pause of the event loop by its own doing (goal: 50 ms), with the default lease and, for 300
-validations, with one of 6 s. On a SQLite file of its own; with DATABASE_URL set, on that empty database
-instead. Takes three minutes.
+Each event takes 20 ms to write, in the transaction in which it is written. Prints how many runs a watchdog
+would have taken over (goal: 0), the time until a stop is noticed (goal: 1 s), and the longest pause of the
+event loop that it caused itself (goal: 50 ms), with the default lease and, for 300 validations, with a lease
+of 6 s. On a temporary SQLite file or, with DATABASE_URL, on that database, which must be empty. Takes three
+minutes. Exits with 1 if a goal is missed.
 """
 
 import os

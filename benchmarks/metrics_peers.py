@@ -2,22 +2,23 @@
 
     python -m benchmarks.metrics_peers [--repeats 5] [--requests 20000] [--output FILE] [--only SECTION …]
 
-It makes a throw-away environment with the peers in it: django-prometheus, OpenTelemetry's Django
-instrumentation with its SDK, and a middleware that is written as one would first write it. Every figure
-is a median over processes that take turns, so that a machine that changes its pace changes all of them.
-It takes about a quarter of an hour, prints Markdown, and ends with status 1 when a goal is missed, which
-it names. All but the throughput is processor time, so that other programs on the machine change it little.
+It creates a temporary environment with the peers: django-prometheus, OpenTelemetry's Django instrumentation
+with its SDK, and a straightforward middleware. Every figure is a median over processes that take turns, so
+that a machine that changes its speed changes all of them. It takes about a quarter of an hour and prints
+Markdown. If a goal is missed, it names the goal and exits with 1. All figures except the throughput are
+processor time, which other programs on the machine change little.
 
-- Request path: what measuring adds to a request to a trivial view through Django's handler, with and without
-  sizes, time to first byte, exceptions and queries; of these, django-prometheus has sizes and exceptions.
-- Throughput: gunicorn with one worker under wrk (Debian's package), which is left out where it is missing;
-  each library in its mode of one process and in that of many.
+- Request path: what measuring adds to a request to a trivial view through Django's handler, with and
+  without sizes, time to first byte, exceptions and queries; of these, django-prometheus has sizes and
+  exceptions.
+- Throughput: gunicorn with one worker under wrk (Debian's package), left out if wrk is missing; each
+  library in its mode for one process and in that for many.
 - Scrape: the stock `MultiProcessCollector` and this product's, to the same finished text.
-- Large scrape: time and memory of 1,000,000 series of which no two workers have the same.
+- Large scrape: time and memory of 1,000,000 series, none of which two workers share.
 - Library values: an increment of a metric that a library makes with prometheus_client.
-- Growth: the cost of a scrape after 500 replaced workers, against before.
+- Growth: the cost of a scrape after 500 replaced workers, compared with before.
 - Series: how many are added by 300 made-up methods and 300 made-up paths.
-- Exactness: what the server counts against what its client was answered.
+- Exactness: the server's count, compared with the responses that its client got.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""An own metric beside prometheus_client's, and the ASGI middleware beside starlette_exporter's.
+"""A declared metric compared with prometheus_client's, and the ASGI middleware with starlette_exporter's.
 
     python -m benchmarks.own_metrics [--rounds 60]
 
-Both store values in files, as many processes need it. Figures are processor time, medians over rounds in
-which the variants take turns, so that a machine that changes its pace changes all of them. The middlewares
-are compared where `starlette` and `starlette-exporter` are installed; a throw-away environment with these and
+Both store values in files, which several processes need. Figures are processor time, medians over rounds in
+which the variants take turns, so that a machine that changes its speed changes all of them. The middlewares
+are compared if `starlette` and `starlette-exporter` are installed; a temporary environment with these and
 `prometheus-client` is enough.
 """
 

@@ -1,6 +1,6 @@
 """Workers that race for runs on PostgreSQL: `python benchmarks/race.py [--queue rq] [--runs 500]`.
 
-Each worker has a metrics directory of its own, as on a machine of its own. Ends with 1 unless every run was
+Each worker has a metrics directory of its own, as on a machine of its own. Exits with 1 unless every run was
 carried out once.
 """
 

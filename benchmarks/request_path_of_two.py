@@ -2,10 +2,10 @@
 
     python -m benchmarks.request_path_of_two BEFORE AFTER [--rounds 150]
 
-Each checkout answers in a process of its own, and the two take turns round by round: a machine that changes
-its pace changes both. Of each round the processor time is taken that the metrics add to a request to a
-trivial view; what is printed is the median, and the ratio of the two medians. What the first checkout
-cannot measure yet is left out. It ends with status 1 when the second checkout is more than 5 % slower.
+Each checkout runs in its own process, and the two take turns round by round, so that a machine that changes
+its speed changes both. Each round measures the processor time that the metrics add to a request to a trivial
+view. Prints the medians and their ratio, and leaves out what the first checkout cannot measure yet. Exits
+with 1 if the second checkout is more than 5 % slower.
 """
 
 import argparse

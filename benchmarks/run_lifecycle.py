@@ -1,10 +1,10 @@
 """How quickly a run starts and ends, with real processes: `python benchmarks/run_lifecycle.py [--kills 200]`.
 
-With `--late 100`, how many targets are left broken that go on with an injection after they were cut off.
+With `--late 100`, how many targets that continue an injection after its connection was cut are left broken.
 
 The embedded default (SQLite, django-tasks-db), one worker, one watchdog, a lease of 3 s, and a target
-that notes the moment of each injection and each undo. With `--postgresql` on a server of its own.
-Exits 1 on a missed goal.
+that notes the moment of each injection and each undo. With `--postgresql`, on a temporary server.
+Exits with 1 if a goal is missed.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""The catalogue again and again on the embedded default: `python benchmarks/soak.py [--rounds 50]`.
+"""The catalogue, repeatedly, on the embedded default: `python benchmarks/soak.py [--rounds 50]`.
 
-Ends with 1 where a run did not pass, or where after the last round there are more processes, open
-descriptors or metrics files than after the first ones, or a process has grown by more than a tenth.
+Exits with 1 if a run did not pass, or if after the last round there are more processes, open descriptors or
+metrics files than after the first ones, or if a process has grown by more than a tenth.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """The matrix of a suite among many runs: `python benchmarks/suite_matrix.py [--runs N] [--times N]`.
 
 A suite of 10 dependencies and 12 faults, each cell proved by a run, among 100,000 runs that have ended. On a
-SQLite file of its own; with DATABASE_URL set, on that empty database instead. Requests pass the whole
-application, without a server around it. The goal holds for the wall time. Exits 1 on a miss.
+temporary SQLite file or, with DATABASE_URL, on that database, which must be empty. Requests pass through the
+whole application, without a server. The goal is for the wall time. Exits with 1 if it is missed.
 """
 
 import argparse

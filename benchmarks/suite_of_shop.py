@@ -2,7 +2,7 @@
 
 A shop that knows nothing of chaos depends on a backend, PostgreSQL and Redis, each behind a fault proxy.
 `scenario suite run shop` fills its matrix in one go: goal 15 minutes, each cell with its evidence. Prints the
-matrix. Needs root, PostgreSQL, Redis and stress-ng. Exits 1 on a miss.
+matrix. Needs root, PostgreSQL, Redis and stress-ng. Exits with 1 on a miss.
 """
 
 import json
@@ -57,7 +57,7 @@ def register(system: PlainSystem, addresses: dict[str, str]) -> None:
 
 
 def run_suite(system: PlainSystem, file: Path) -> dict[str, Any]:
-    """The matrix afterwards; a cell that failed is told, and no error here."""
+    """The matrix afterwards; a cell that failed is reported, and is not an error here."""
     manage = system.commands.manage
     manage("scenario", "import", str(file))
     try:

@@ -1,7 +1,7 @@
-"""How long it takes to read a document: `python benchmarks/validate_document.py`; exits 1 on a missed goal.
+"""How long it takes to read a document: `python benchmarks/validate_document.py`; exits with 1 on a miss.
 
-Goals: 250 ms for a document of 1,000 steps, 100 ms for whatever else a document may hold: mistakes by the
-thousand, patterns that are slow to compile, variables that stand everywhere.
+Goals: 250 ms for a document of 1,000 steps, 100 ms for any other document: with thousands of mistakes, with
+patterns that are slow to compile, or with variables everywhere.
 """
 
 import statistics
