@@ -17,7 +17,7 @@ RULES = PROJECT / "tests" / "servers" / "schemathesis.toml"
 
 @contextmanager
 def fuzzed_installation(data: Path, **environment: str) -> Iterator[tuple[Coordinator, str]]:
-    """A coordinator with something of everything in it, and a token that may do everything."""
+    """A coordinator with at least one object of each kind, and a token that may do everything."""
     environment["API_FAILED_TOKENS_PER_MINUTE"] = "1000000"  # the tool tries many
     with coordinator(data, **environment) as installed:
         installed.set_up(exchange="http://127.0.0.1:9")

@@ -56,7 +56,7 @@ def percentile(seconds: Sequence[float], share: float) -> float:
 
 @dataclass
 class Reader:
-    """Reads as an EventSource does: asks again after `retry`, from the last event on."""
+    """Reads as an EventSource does: reconnects after `retry`, and continues after the last event."""
 
     address: str
     seen: int = 0
@@ -98,7 +98,7 @@ class Clients:
         )
 
     async def at_once(self, count: int, path: str) -> list[float]:
-        """So many requests at the same moment; how long each took."""
+        """This many requests at the same moment; how long each took."""
         async with self.session() as session:
 
             async def ask() -> float:
@@ -115,7 +115,7 @@ class Clients:
 
     @asynccontextmanager
     async def reading(self, count: int, path: str) -> AsyncIterator[list[Reader]]:
-        """So many readers of the stream meanwhile."""
+        """This many readers of the stream, until the end of the block."""
         readers = [Reader(self.base + path) for _ in range(count)]
         async with self.session() as session:
             tasks = [asyncio.create_task(reader.read(session)) for reader in readers]

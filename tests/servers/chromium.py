@@ -48,7 +48,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Watch:
-    """Everything that pages of a context complained of or asked of another host."""
+    """Errors on the pages of a context, and their requests to other hosts."""
 
     host: str
     complaints: list[str] = field(default_factory=list)
@@ -85,7 +85,7 @@ PASTE = """(content, text) => {
 
 
 def write(page: Page, text: str) -> None:
-    """Into the scenario editor, pasted, as a person brings a document."""
+    """Paste the text into the scenario editor."""
     content = page.locator("scenario-editor .cm-content")
     content.click()
     page.keyboard.press("Control+A")

@@ -66,7 +66,7 @@ class Controllers:
 
 @contextmanager
 def controllers(server: ApiServer, namespace: str) -> Iterator[Controllers]:
-    """They act until the end of the block; what they raise is raised there."""
+    """They act until the end of the block, and their exceptions are raised there."""
     playing, stopped = Controllers(server, namespace), threading.Event()
     problems: list[Exception] = []
 

@@ -157,7 +157,7 @@ print(suite.pk, suite_run.pk)
 
 
 class ControlRoom:
-    """`run` starts a scenario by the command line and returns the run's id."""
+    """`run` starts a scenario with the command line and returns the run's id."""
 
     def __init__(self, installed: Coordinator) -> None:
         self.installed = installed

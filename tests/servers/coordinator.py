@@ -1,4 +1,4 @@
-"""The coordinator's processes, started as a person or a service file would start them."""
+"""The coordinator's processes, started as by hand or by a service file."""
 
 import os
 import signal

@@ -31,7 +31,7 @@ def steadily(value: str) -> Reply:
 
 
 class FalsePrometheus:
-    """`asked` holds every form; `hangs` makes it take questions and give no answer."""
+    """`asked` holds the form of every request; with `hangs`, it accepts requests and does not respond."""
 
     def __init__(self) -> None:
         self.reply: Reply = steadily("1")

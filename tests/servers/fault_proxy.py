@@ -41,7 +41,7 @@ class RunningProxy:
 
 @contextmanager
 def running_fault_proxy(upstream: str, *, listeners: int = 1, token: str = TOKEN) -> Iterator[RunningProxy]:
-    """In front of HOST:PORT. It ends with the block, however its process was treated meanwhile."""
+    """In front of HOST:PORT. It ends with the block, whatever happened to its process."""
     pair = ("--listen", "127.0.0.1:0", "--upstream", upstream)
     with subprocess.Popen(
         [sys.executable, "-m", "injector", *pair * listeners, "--control", "127.0.0.1:0"],

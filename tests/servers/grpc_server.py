@@ -37,7 +37,7 @@ def describe() -> descriptor_pb2.FileDescriptorProto:
 
 @dataclass
 class GrpcServer:
-    """`health` sets statuses; `calls` holds the requests; an order's id says what becomes of it."""
+    """`health` sets statuses; `calls` holds the requests; an order's id decides what happens to it."""
 
     port: int
     health: health.HealthServicer

@@ -26,9 +26,9 @@ def is_listening(port: int, address: str = "127.0.0.1") -> bool:
 
 
 def wait_for(condition: Callable[[], object], *, what: str, seconds: float = MAX_WAIT) -> None:
-    """Wait for another process. A test needs no shorter limit: a condition that holds is soon seen.
+    """Wait for another process. A test needs no shorter limit, because a true condition is noticed soon.
 
-    It looks less often the longer it waits, because some conditions cost the processor that the other
+    It checks less often the longer it waits, because some conditions take processor time that the other
     process needs.
 
     Raises:

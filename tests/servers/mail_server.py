@@ -1,4 +1,4 @@
-"""A mail server that keeps what it accepts, and refuses what a test wants refused."""
+"""A mail server that keeps the messages that it accepts, and refuses those that a test wants refused."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from tests.servers.loopback import free_port
 
 
 class MailServer:
-    """`refusal` is the answer to a message, in place of accepting it."""
+    """`refusal` is the response to a message, instead of accepting it."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []

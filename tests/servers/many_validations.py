@@ -106,7 +106,7 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def slow_journal(seconds_per_event: float) -> Iterator[None]:
-    """Each event takes so long to write, in the transaction in which it is written."""
+    """Make each event take this long to write, in the transaction in which it is written."""
     write = event_log.write_events
 
     def write_slowly(run: Run, events: Sequence[Event]) -> None:
@@ -141,7 +141,7 @@ def observing() -> Iterator[Observed]:
 
 
 def carry_out(count: int, url: str, *, stop_after: float | None = None) -> tuple[Run, Observed]:
-    """Carry out a run of so many validations; ask for its stop that many seconds after its start."""
+    """Carry out a run with this many validations; request its stop this many seconds after its start."""
     validations = "\n".join(VALIDATION.format(number=number, url=url) for number in range(count))
     run = run_commands.start_run(DOCUMENT.format(validations=validations), {}, origin="cli")
     with observing() as observed:

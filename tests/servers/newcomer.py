@@ -1,4 +1,4 @@
-"""A person who knows the command line, and nothing of the services."""
+"""A user who knows the command line, but not the services."""
 
 import json
 from pathlib import Path

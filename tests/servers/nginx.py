@@ -1,4 +1,4 @@
-"""A real nginx for tests, from Debian's package, with a configuration of the guide."""
+"""A real nginx for tests, from Debian's package, with a configuration from the guide."""
 
 import os
 import subprocess

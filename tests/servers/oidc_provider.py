@@ -58,7 +58,7 @@ class Provider:
         }
 
     def way_back(self, asked: dict[str, str]) -> str:
-        """Where the person is sent who has logged in here."""
+        """The address to which the user is sent after logging in here."""
         self.asked = asked
         return f"{asked['redirect_uri']}?{urlencode({'code': 'the-code', 'state': asked['state']})}"
 
@@ -75,7 +75,7 @@ class Provider:
         return {**self.person, **self.by_userinfo} if path == "/userinfo" else self.discovery()
 
     def token(self, given: dict[str, str], authorization: str) -> dict[str, Any]:
-        """The answer for the code: to the client that knows its secret and what it hashed before."""
+        """The response to the code, if the client knows its secret and the value that it hashed before."""
         basic = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
         digest = hashlib.sha256(given["code_verifier"].encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -45,7 +45,7 @@ class Backend:
 
 
 class OldBackend:
-    """Asks as HTTP/1.0 did: the answer ends with the connection."""
+    """Uses HTTP/1.0: the response ends with the connection."""
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url)
@@ -155,7 +155,7 @@ class Dependency:
 
 
 async def within(seconds: float, ask: Callable[[], Awaitable[Any]]) -> Any:
-    """Unlike `asyncio.timeout` it does not wait for the end: psycopg asks the server to cancel first."""
+    """Unlike `asyncio.timeout`, it does not wait for the end: psycopg first asks the server to cancel."""
     task = asyncio.ensure_future(ask())
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:

@@ -23,7 +23,7 @@ class Request(NamedTuple):
 
 
 class Receiver:
-    """`statuses` are the next answers, the last one for ever; `headers` and `body` go with each.
+    """`statuses` are those of the next responses, the last one repeatedly, with `headers` and `body`.
 
     `certificate`: for localhost, with its key; then it speaks TLS.
     """

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """`body` is sent as it is where it is bytes, as JSON otherwise; `cut` ends the connection instead."""
+    """`body` is sent as it is if it is bytes, and as JSON otherwise; `cut` ends the connection instead."""
 
     body: Any = None
     status: int = 200
@@ -38,7 +38,7 @@ class Asked:
 
 
 class ScriptedApi(ThreadingHTTPServer):
-    """Each answer once, in order; the last of them again and again."""
+    """Each response once, in order; the last one repeatedly."""
 
     daemon_threads = True
 

@@ -18,11 +18,11 @@ BODIES = {
 
 
 class Target:
-    """POST /fault injects, DELETE /fault takes back; `active` counts between them.
+    """POST /fault injects, DELETE /fault undoes it; `active` counts those that are injected.
 
-    With `gateway_status` a POST is answered by that, as by a gateway that gave up, and injects nothing.
-    What it is `asked` it does `late_by` seconds later; /calm answers 503 from then on. `calm_looks` counts
-    where it answers 200.
+    With `gateway_status`, the response to a POST has that status, as from a gateway that gave up, and nothing
+    is injected. Injections take effect `late_by` seconds later, and /calm returns 503 from then on.
+    `calm_looks` counts its responses with 200.
     """
 
     def __init__(self, address: str) -> None:

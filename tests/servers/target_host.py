@@ -93,7 +93,7 @@ class TargetHost:
 
     @contextmanager
     def restart_guardian(self, fault_id: str) -> Iterator[None]:
-        """As systemd does where a guardian was killed. It must have ended when this is over."""
+        """As systemd does after a guardian was killed. The guardian has ended when this returns."""
         command = [*self.inside, PYTHON, "-I", str(self.program), "--state", str(self.state)]
         with subprocess.Popen([*command, "guard", fault_id]) as process:
             try:
@@ -120,7 +120,7 @@ def sleeper(pid_file: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def read_state(pid: int) -> str:
-    """The letter of proc(5): S asleep, T stopped, Z ended; '' where the process is gone."""
+    """The letter of proc(5): S asleep, T stopped, Z ended; '' if the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -1,4 +1,4 @@
-"""What passes connections with a certificate on to a container engine, which only has a socket."""
+"""A relay that accepts TLS with client certificates, in front of a container engine with only a socket."""
 
 import asyncio
 import ssl
@@ -11,7 +11,7 @@ from tests.servers.container_engine import ContainerEngine
 
 @asynccontextmanager
 async def relay_by_tls(engine: ContainerEngine, authority: Authority) -> AsyncIterator[int]:
-    """The port of what passes connections with a certificate of the authority on to the engine."""
+    """The port of a relay to the engine, for clients with a certificate of the authority."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.path))
     context.load_cert_chain(str(authority.issue("localhost", "server.pem")))
     context.verify_mode = ssl.CERT_REQUIRED

@@ -1,5 +1,5 @@
-"""Runs as root where systemd is process 1: faults of units by the host program, and what
-drop-ins of the shipped units open. Writes 'done' at the end."""
+"""Runs as root if systemd is process 1: faults of units by the host program, and what the drop-ins of the
+shipped units permit. Writes 'done' at the end."""
 
 import json
 import os
@@ -82,7 +82,7 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 
 def stop_and_start() -> None:
-    """A stopped unit is started again by systemd, later where the fault is renewed, at once where removed."""
+    """Systemd restarts a stopped unit: later if the fault is renewed, at once if it is removed."""
     assert inject("stop-1", "stop", 60)["ok"]
     assert not is_active()
     (first,) = list_own("timer")

@@ -32,7 +32,7 @@ class WallClock:
         }
 
     def step(self, *, hours: int) -> None:
-        """From now on the clock is so many hours ahead of the true time, or behind."""
+        """From now on, the clock is this many hours ahead of the true time, or behind it."""
         # Renamed into place: a process may be reading it.
         new = self._file.with_suffix(".new")
         new.write_text(f"{hours:+d}h\n")
