@@ -23,7 +23,7 @@ class Problem:
 
 
 class CoordinatorError(Exception):
-    """Base class of all errors of this library; its text is a sentence for a person."""
+    """Base class of all errors of this library; its text is a sentence for users."""
 
     code = ""
     status: int | None = None

@@ -102,7 +102,7 @@ def _find_table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def read_profiles() -> dict[str, Any]:
-    """The file with all profiles; empty if there is none.
+    """The file with all profiles, which may not exist: then it is empty.
 
     Raises:
         SettingsError: it cannot be read, is not TOML, or others may read a token in it.

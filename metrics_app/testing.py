@@ -1,4 +1,4 @@
-"""Assertions about recorded metrics, for the tests of an application:
+"""Assertions about recorded metrics, for your application's tests:
 
     from metrics_app.testing import assert_counted
 

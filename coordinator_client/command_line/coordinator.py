@@ -24,7 +24,7 @@ def _find_close(name: str, stored: Sequence[str]) -> str:
 
 
 class CommandRefused(CoordinatorError):  # noqa: N818 - a state
-    """The command cannot be carried out; the message is for a person."""
+    """The command cannot be carried out; the message is shown to the user."""
 
 
 class ScenarioNotFound(CommandRefused):

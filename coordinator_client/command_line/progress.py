@@ -50,7 +50,7 @@ class Clock:
 
 
 class Progress:
-    """Prints a run's events for a person, one per line; with `quiet`, only how the run ended."""
+    """Prints a run's events as text, one per line; with `quiet`, only how the run ended."""
 
     def __init__(
         self, coordinator: Coordinator, run_id: str, terminal: Terminal, *, quiet: bool = False

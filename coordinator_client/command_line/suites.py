@@ -25,7 +25,7 @@ class Suites(Protocol):
     def find_suite_run(self, run_id: str) -> SuiteRun: ...
 
     def stop_suite(self, name: str) -> bool:
-        """Request the end of the suite's run. False if there is none, or if it is already being stopped."""
+        """Request the end of the suite's run. False if the suite is not running or already being stopped."""
         ...
 
     def render_suite_report(self, run_id: str) -> bytes:

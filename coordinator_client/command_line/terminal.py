@@ -88,7 +88,7 @@ class Terminal:
             self.say(markup)
 
     def rows(self, items: Sequence[Any], columns: Mapping[str, Iterable[object]], *, empty: str) -> None:
-        """Write the items as JSON or as a table; `empty` is shown if there are none."""
+        """Write the items as JSON or as a table; without items, show `empty`."""
         if self.wants_json:
             self.document({"items": items})
         elif not items:

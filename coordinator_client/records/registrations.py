@@ -88,5 +88,5 @@ class Schedule(Record):
 
     @property
     def subject(self) -> str:
-        """What it runs, for a person."""
+        """What it runs, as shown to users."""
         return f"suite {self.suite}" if self.suite else self.scenario

@@ -98,8 +98,8 @@ class Pause(Kind):
         del held
         target = record["target"]
         if "freezer" in target:
-            is_of_another = has_frozen(store, target["freezer"], record["id"])
-            return read_text(target["freezer"]) == "1" and not is_of_another
+            has_another_fault = has_frozen(store, target["freezer"], record["id"])
+            return read_text(target["freezer"]) == "1" and not has_another_fault
         paused = list_paused(store, record["id"])
         mine = [process for process in target["processes"] if tuple(process) not in paused]
         return any(is_stopped(process) for process in mine)

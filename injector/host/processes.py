@@ -197,7 +197,7 @@ def check_processes(pids: Sequence[int], own: str) -> list[Process]:
     for pid in pids:
         if pid == 1:
             raise Refusal("process 1 is the system itself: it is never touched")
-        if pid in ancestors or is_of_coordinator(pid, own):
+        if pid in ancestors or belongs_to_coordinator(pid, own):
             raise Refusal(
                 f"process {pid} belongs to the coordinator or to its connection: it is never touched"
             )
@@ -219,7 +219,7 @@ def check_processes(pids: Sequence[int], own: str) -> list[Process]:
     return found
 
 
-def is_of_coordinator(pid: int, own: str) -> bool:
+def belongs_to_coordinator(pid: int, own: str) -> bool:
     """Whether it is a guardian, or runs the coordinator in the directory `own`.
 
     The demo services there may be broken.

@@ -48,8 +48,8 @@ def find_own_service() -> str:
     """The systemd service that this process belongs to, or ''."""
     for line in read_text("/proc/self/cgroup").splitlines():
         unit = line.rpartition("/")[2]
-        is_of_systemd = line.startswith("0::") or ":name=systemd:" in line
-        if is_of_systemd and unit.endswith(".service"):
+        is_systemd = line.startswith("0::") or ":name=systemd:" in line
+        if is_systemd and unit.endswith(".service"):
             return unit
     return ""
 

@@ -1,4 +1,4 @@
-"""Groups for the roles of most teams. Created if there is none with the name, and yours afterwards.
+"""Groups for the roles of most teams. Created unless one has the name, and yours afterwards.
 
 None of them may manage accounts, because anyone who may change a user can become a superuser.
 """

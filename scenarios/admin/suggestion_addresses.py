@@ -42,7 +42,7 @@ def find_address(suggestion: Suggestion, service: Service) -> str:
 
 
 def find_suite_address(service: Service, suggestions: Sequence[Suggestion]) -> str:
-    """A new suite of a service that speaks HTTP and its registered dependencies; "" if there are none."""
+    """A new suite of a service that speaks HTTP and its registered dependencies; "" without any."""
     others = [one.service for one in suggestions if one.service is not None and one.service != service]
     if not others or not service.is_web:
         return ""

@@ -54,7 +54,7 @@ class Versioned:
     key: str = "name"
 
     def find_tag(self, named: dict[str, Any]) -> str | None:
-        """The ETag of the stored row; None if there is none."""
+        """The ETag of the stored row; None without a row."""
         rows = self.model._default_manager.filter(**self._select(str(named[self.key])))  # noqa: SLF001 - Django's own public name for it
         found = rows.values_list("pk", *self.fields).first()
         return None if found is None else f'"{hashlib.sha256(repr(found).encode()).hexdigest()[:32]}"'

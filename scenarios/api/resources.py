@@ -54,7 +54,7 @@ class Resource:
         may_conflict: bool = False,
         body: Mapping[str, Any] | None = None,
     ) -> Callable[[View], View]:
-        """Replace the resource. Unless it `creates` one, it answers 404 if there is none.
+        """Replace the resource. Unless it `creates` one, it answers 404 for an unknown name.
 
         `body` describes a body that is not a schema.
         """

@@ -65,7 +65,7 @@ class FigureComparison(Schema):
     validation: str
     load: str
     value: float = Field(description="Seconds; for error_rate a share from 0 to 1.")
-    usual: float | None = Field(description="The median of the earlier runs; null if there are none.")
+    usual: float | None = Field(description="The median of the earlier runs; null without earlier runs.")
     deviation: float | None = Field(description="Their median absolute deviation from it.")
     runs: int = Field(description="How many earlier runs have the figure.")
     unusual: bool = Field(

@@ -116,7 +116,7 @@ def filter_runs(rows: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
 
 
 def find_key(rows: QuerySet[Any], name: str | None) -> int | None:
-    """The key of the first row; NO_SUCH_KEY if there is none, None if no name is given."""
+    """The key of the first row; NO_SUCH_KEY without rows, None if no name is given."""
     if name is None:
         return None
     found: int | None = rows.values_list("pk", flat=True).first()

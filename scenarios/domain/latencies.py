@@ -54,7 +54,7 @@ class Histogram:
         self.max = max(self.max, other.max)
 
     def find_percentile(self, percent: float) -> float | None:
-        """The latency in seconds that this share of all is not above; None if there are none.
+        """The latency in seconds that this share of all does not exceed; None without any.
 
         `percent` is above 0, and at most 100.
         """

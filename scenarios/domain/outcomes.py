@@ -79,7 +79,7 @@ class DueOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`reason` is a sentence for a person."""
+    """`reason` is a sentence for users."""
 
     outcome: Outcome
     reason: str

@@ -163,12 +163,12 @@ def _read_alerts(answer: Answer, name: str) -> list[dict[str, Any]]:
 
 def _read_alert(found: Mapping[str, Any]) -> dict[str, Any]:
     """An alert of either server. https://prometheus.io/docs/prometheus/latest/querying/api/#alerts"""
-    is_of_prometheus = "activeAt" in found
+    is_from_prometheus = "activeAt" in found
     return {
         "labels": dict(found["labels"]),
         "annotations": dict(found.get("annotations") or {}),
-        "state": str(found["state"] if is_of_prometheus else found["status"]["state"]),
-        "since": str(found["activeAt"] if is_of_prometheus else found["startsAt"]),
+        "state": str(found["state"] if is_from_prometheus else found["status"]["state"]),
+        "since": str(found["activeAt"] if is_from_prometheus else found["startsAt"]),
     }
 
 

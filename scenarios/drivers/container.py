@@ -51,7 +51,7 @@ class Container:
         if arguments.service:
             platform.address_of(arguments.service)
         address = find_engine(arguments.engine)
-        if arguments.is_of_network and not address.socket:
+        if arguments.breaks_network and not address.socket:
             raise StepImpossible(
                 f"{arguments.kind!r} needs the engine's own machine, but engine {address.name!r} is "
                 "elsewhere: register that machine as a host, or run a worker there"
@@ -82,7 +82,7 @@ class Container:
         reached = await call(_list_reached, states, address)
         await _require_no_lifeline(states, reached)
         await _admit(reached, platform, reads=True)
-        if arguments.is_of_network:
+        if arguments.breaks_network:
             await container_network.describe(arguments.kind, places, arguments.to_words())
         names = ", ".join(place["name"] for place in places)
         target = {
@@ -101,20 +101,20 @@ class Container:
         self, arguments: ContainerFaultArguments, platform: Platform, fault: FaultCall
     ) -> Mapping[str, Any]:
         await _admit([(ip, port) for ip, port in fault.target["addresses"]], platform, reads=False)
-        if arguments.is_of_network:
+        if arguments.breaks_network:
             return await container_network.inject(fault)
         return await container_changes.inject(_find_place(fault), fault)
 
     async def renew(self, arguments: ContainerFaultArguments, platform: Platform, fault: FaultCall) -> None:
         del platform
-        if arguments.is_of_network:
+        if arguments.breaks_network:
             await container_network.renew(fault)
         elif fault.target["guarded"]:
             await container_changes.renew(_find_place(fault), fault)
 
     async def remove(self, arguments: ContainerFaultArguments, platform: Platform, fault: FaultCall) -> bool:
         del platform
-        if arguments.is_of_network:
+        if arguments.breaks_network:
             return await container_network.remove(fault)
         return await container_changes.remove(_find_place(fault), fault)
 
@@ -122,7 +122,7 @@ class Container:
         self, arguments: ContainerFaultArguments, platform: Platform, fault: FaultCall
     ) -> bool:
         del platform
-        if arguments.is_of_network:
+        if arguments.breaks_network:
             return await container_network.is_present(fault)
         return await container_changes.is_present(_find_place(fault), fault)
 
@@ -172,7 +172,7 @@ def _note_places(
     places = []
     for state in states:
         place = container_changes.note_place(arguments.kind, state, words)
-        if arguments.is_of_network:
+        if arguments.breaks_network:
             container_network.note_process(place, state)
         places.append(place)
     return places

@@ -148,7 +148,7 @@ class ContainerFaultArguments(Selection):
         return next(kind for kind in self.KINDS if getattr(self, kind) is not None)
 
     @property
-    def is_of_network(self) -> bool:
+    def breaks_network(self) -> bool:
         return self.kind in self.NETWORK
 
     def to_words(self) -> dict[str, Any]:

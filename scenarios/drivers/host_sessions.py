@@ -105,7 +105,7 @@ class KeptSession:
 
     @asynccontextmanager
     async def take(self, command: str, seconds: float) -> AsyncIterator[Session | None]:
-        """The session for one call; None if there is none. A dead connection is noticed in these seconds."""
+        """The session for one call; None without a session. A dead connection is noticed in these seconds."""
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 await self._turn.acquire()

@@ -78,7 +78,7 @@ def is_target(name: str) -> bool:
 
 
 def find_port(arguments: Mapping[str, Any]) -> int:
-    """The port in a step's arguments, which may be written as 8000.0; 0 if there is none."""
+    """The port in a step's arguments, which may be written as 8000.0; 0 without a port."""
     port = arguments.get("port")
     is_whole = isinstance(port, int) or (isinstance(port, float) and port.is_integer())
     return int(port) if port is not None and is_whole else 0

@@ -1,4 +1,4 @@
-"""Undoes faults: for the worker at the end of a phase or run, for the watchdog, for a person."""
+"""Undoes faults: for the worker at the end of a phase or run, for the watchdog, and on request."""
 
 import asyncio
 from collections.abc import Iterable, Sequence

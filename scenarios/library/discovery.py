@@ -1,6 +1,6 @@
 """Services of compose projects that may be registered, as the container engines know them.
 
-Nothing is registered here: which of them matter, and under which name, is for a person to decide.
+Nothing is registered here: the user decides which of them matter, and under which name.
 """
 
 import asyncio

@@ -63,7 +63,7 @@ def draw_run_history(runs: Sequence[MeasuredRun]) -> SafeString:
 
 def build_load_histories(runs: Sequence[MeasuredRun]) -> list[LoadHistory]:
     """A chart for each load and each of its figures that MIN_RUNS runs have."""
-    keys = dict.fromkeys(key for measured in runs for key in measured.figures if key.is_of_load)
+    keys = dict.fromkeys(key for measured in runs for key in measured.figures if key.measures_load)
     loads = list(dict.fromkeys(key.subject for key in keys))[:MAX_LOADS]
     found = (
         _build_load_history(runs, [key for key in keys if (key.subject, key.name) == (load, name)])

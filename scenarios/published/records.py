@@ -22,7 +22,7 @@ from scenarios.models import Event, Fault, Run
 class RunRecord:
     """`status` is the outcome of a run that has ended, else its state; `rollback` is None until then.
 
-    `url` is the run's page, for a person.
+    `url` is the address of the run's page.
     """
 
     id: str

@@ -46,7 +46,7 @@ class FigureKey:
         return FIGURES.get(self.name, self.name)
 
     @property
-    def is_of_load(self) -> bool:
+    def measures_load(self) -> bool:
         return self.name in LOAD_FIGURES
 
     def format_value(self, value: float | None) -> str:
@@ -55,7 +55,7 @@ class FigureKey:
             return ""
         if self.name == "error_rate":
             return format_share(value)
-        if self.is_of_load:
+        if self.measures_load:
             return format_duration(round(value, 4))
         return format_duration(round(value, 1) if value < MINUTE else round(value))
 
@@ -94,8 +94,8 @@ class Comparison:
         return {
             "figure": self.key.name,
             "phase": self.key.phase,
-            "validation": "" if self.key.is_of_load else self.key.subject,
-            "load": self.key.subject if self.key.is_of_load else "",
+            "validation": "" if self.key.measures_load else self.key.subject,
+            "load": self.key.subject if self.key.measures_load else "",
             "value": self.value,
             "usual": usual.middle if usual else None,
             "deviation": usual.deviation if usual else None,

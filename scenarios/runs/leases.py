@@ -111,7 +111,7 @@ def take_over_run(run: Run, *, worker: str) -> Claim | None:
 
 
 def claim_finished_run(run_id: UUID, *, worker: str) -> Claim | None:
-    """Claim a finished run for a person, to undo what it left; None while another process holds it."""
+    """Claim a finished run at a user's request, to undo what it left; None while another process holds it."""
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=timezone.now())
     return _claim(Run.objects.filter(free, id=run_id, state=RunState.FINISHED), worker)
 

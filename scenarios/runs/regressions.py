@@ -61,7 +61,7 @@ def _find_regressions(compared: list[Comparison], limits: Mapping[str, float]) -
 
 def _describe(comparison: Comparison, usual: Usual, limit: float) -> str:
     key = comparison.key
-    if key.is_of_load:
+    if key.measures_load:
         figure = f"{key.in_words} of load {key.subject!r} in phase {key.phase!r}"
         value, middle = (key.format_value(number) for number in (comparison.value, usual.middle))
     else:

@@ -18,7 +18,7 @@ class SuiteFault:
     scenarios: Mapping[str, str]
 
     def find_scenario(self, kind: str) -> str:
-        """The name of the scenario for a dependency of this kind; "" if there is none."""
+        """The name of the scenario for a dependency of this kind; "" if no scenario fits."""
         return self.scenarios.get(kind) or self.scenarios.get(ANY_KIND, "")
 
 

@@ -62,7 +62,7 @@ class Creations:
 
     def _join(self, snapshot: Snapshot, created: Snapshot) -> Snapshot:
         joined = self._joined.get(snapshot.family.name)
-        if joined is None or not joined.is_of(snapshot, created):
+        if joined is None or not joined.matches(snapshot, created):
             joined = self._joined[snapshot.family.name] = Joined(snapshot, created)
         return joined.fill(snapshot, created)
 
@@ -93,7 +93,7 @@ class Joined:
         family = snapshot.family
         self._family = Family(family.name, family.help, family.type, series, is_mixed=family.is_mixed)
 
-    def is_of(self, snapshot: Snapshot, created: Snapshot) -> bool:
+    def matches(self, snapshot: Snapshot, created: Snapshot) -> bool:
         same = self._families[0] is snapshot.family and self._families[1] is created.family
         return same and self._began == [bool(moment) for moment in created.values]
 

@@ -80,7 +80,7 @@ class KnownFile:
             data = os.pread(self._descriptor, used, 0)
         has_baselines = data[4:HEADER] == MAGIC_WITH_BASELINES
         is_other = has_baselines != self.layout.has_baselines
-        if is_other or used < self.layout.used or not self.layout.is_of(data):
+        if is_other or used < self.layout.used or not self.layout.matches(data):
             self.layout = Layout(self._origin, has_baselines=has_baselines)
         if used != self.layout.used:
             self.layout.extend(data, used, keys)
@@ -95,7 +95,7 @@ class KnownFile:
         return (
             used_bytes(content) == layout.used
             and (content[4:HEADER] == MAGIC_WITH_BASELINES) == layout.has_baselines
-            and layout.is_of(content)
+            and layout.matches(content)
         )
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ class Layout:
     def __len__(self) -> int:
         return len(self._places)
 
-    def is_of(self, data: Content) -> bool:
+    def matches(self, data: Content) -> bool:
         """Whether the part of the file that was read still begins and ends with the same keys."""
         if not self._places:
             return True

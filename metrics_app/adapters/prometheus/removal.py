@@ -80,7 +80,7 @@ def remove_library_series(directory: Path, metric: str, labels: Mapping[str, str
 
 def _change_files(
     directory: Path,
-    is_of_kind: Callable[[str], bool],
+    has_kind: Callable[[str], bool],
     metric: str,
     is_wanted: IsWanted,
     value: float | None = None,
@@ -89,7 +89,7 @@ def _change_files(
     # So that nobody opens an old file meanwhile and compacts it.
     with directory_locked(directory):
         for name in os.listdir(directory):  # noqa: PTH208 - names alone
-            if is_of_kind(name) and OWN_NAME.fullmatch(name):
+            if has_kind(name) and OWN_NAME.fullmatch(name):
                 is_timed = "mostrecent_" in name
                 with suppress(FileNotFoundError, UnreadableFileError):
                     _change_file(directory / name, metric, is_wanted, value, is_timed=is_timed)

@@ -53,7 +53,7 @@ def is_alive(server: str) -> bool:
     return True
 
 
-def is_of_first_version(recorded: str) -> bool:
+def is_from_first_version(recorded: str) -> bool:
     """Whether the first version, whose files had other names, recorded this."""
     return len(recorded.partition("\n")[0].split()) == 3  # noqa: PLR2004 - without the namespace
 

@@ -171,7 +171,7 @@ def _empty(directory: Path) -> None:
     for path in directory.glob("slot-*.lock"):
         if SLOT_LOCK.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             with suppress(OSError):
-                if servers.is_of_first_version(path.read_text(errors="replace")):
+                if servers.is_from_first_version(path.read_text(errors="replace")):
                     path.write_text("")
 
 
@@ -187,7 +187,7 @@ def _may_remove(path: Path) -> bool:
     if lock in _held:
         return False
     try:
-        return servers.is_of_first_version(Path(lock).read_text(errors="replace"))
+        return servers.is_from_first_version(Path(lock).read_text(errors="replace"))
     except OSError:
         return False
 
@@ -210,7 +210,7 @@ def _lock_lowest_free(directory: Path) -> tuple[int, int]:
 
 def _is_usable(directory: Path, number: int, descriptor: int) -> bool:
     """Whether no file of this slot belongs to somebody else, such as another user."""
-    if servers.is_of_first_version(_recorded(descriptor)) and any(
+    if servers.is_from_first_version(_recorded(descriptor)) and any(
         (match := FIRST_VERSION.fullmatch(path.name)) and int(match[1] or match[2]) == number
         for path in directory.iterdir()
     ):
