@@ -19,10 +19,13 @@ class ScenariosConfig(AppConfig):
 
     def ready(self) -> None:
         # Models are loaded by now, not before.
+        from scenarios import tasks  # noqa: PLC0415
         from scenarios.access import audit  # noqa: PLC0415
         from scenarios.access.groups import admit_members, make_groups  # noqa: PLC0415
+        from scenarios.runs import task_queue  # noqa: PLC0415
         from scenarios.supervision.gauges import read_gauges  # noqa: PLC0415
 
+        task_queue.use_task(tasks.carry_out_run)
         checks.register(check_clusters)
         checks.register(check_drivers)
         checks.register(check_container_engines)

@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from scenarios.domain.outages import Outage
 from scenarios.models import Run
 from scenarios.runs import admission, approval_gate, line
 
-# By name, because the task imports what this module is part of.
-CARRY_OUT_TASK = "scenarios.tasks.carry_out_run"
 MAX_TEXTS_REFRESHED = 50
 # A message that was lost is sent again; a queue that is only busy is not flooded.
 ENQUEUE_AGAIN_AFTER = timedelta(seconds=30)
@@ -20,6 +19,21 @@ JUST_NOW = timedelta(seconds=1)
 # For this long, only the watchdog tries a queue that has failed.
 REST_SECONDS = 5.0
 outage = Outage("The queue")
+
+
+class RunTask(Protocol):
+    """The task that carries out a run, `scenarios.tasks.carry_out_run`."""
+
+    def enqueue(self, run_id: str, attempt: int, /) -> object: ...
+
+
+_run_task: RunTask | None = None
+
+
+def use_task(task: RunTask) -> None:
+    """Enqueue runs with this task. It is passed in, because it imports the package of this module."""
+    global _run_task  # noqa: PLW0603 - one for each process, set when the app is loaded
+    _run_task = task
 
 
 def enqueue_run(run: Run) -> None:
@@ -82,13 +96,14 @@ def enqueue_runs(runs: Sequence[Run], *, unless_away_for: float = 0.0) -> int:
     """
     if not runs:
         return 0
-    carry_out_run = import_string(CARRY_OUT_TASK)
+    if _run_task is None:
+        raise ImproperlyConfigured("no task carries out runs: the app 'scenarios' is not loaded")
     enqueued = 0
     try:
         for run in runs if not outage.failed_within(unless_away_for) else ():
             if not _was_enqueued(run, timezone.now(), JUST_NOW):
                 Run.objects.filter(id=run.id).update(enqueued_at=timezone.now())
-            carry_out_run.enqueue(str(run.id), run.attempt)
+            _run_task.enqueue(str(run.id), run.attempt)
             enqueued += 1
     except Exception as error:  # noqa: BLE001 - each queue has errors of its own: of Redis, of a database
         outage.note_failure(error)
