@@ -55,6 +55,7 @@ class Watch:
     strangers: list[str] = field(default_factory=list)
 
     def over(self, context: BrowserContext) -> None:
+        context.set_default_timeout(PATIENCE)
         context.on("console", self._said)
         context.on("request", self._asked)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
@@ -70,6 +71,7 @@ class Watch:
 
 
 def log_in(page: Page, base: str, name: str, password: str) -> None:
+    page.context.set_default_timeout(PATIENCE)  # of clicks and navigation: `expect` has its own
     page.goto(f"{base}/admin/login/?next=/admin/")
     page.fill("#id_username", name)
     page.fill("#id_password", password)
