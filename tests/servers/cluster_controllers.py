@@ -26,15 +26,21 @@ class Controllers:
 
     def act(self) -> None:
         """One round."""
-        pods = self._server.ask("GET", self._pods)["items"]
-        self.deleted += len(self._known - {pod["metadata"]["name"] for pod in pods})
+        pods = self._list_pods()
         for deployment in self._server.ask("GET", self._deployments)["items"]:
             own = [pod for pod in pods if pod["metadata"]["labels"]["app"] == deployment["metadata"]["name"]]
             self._replicate(deployment, own)
-        listed = self._server.ask("GET", self._pods)["items"]
-        self._known = {pod["metadata"]["name"] for pod in listed}
+        self._list_pods()
 
-    def _replicate(self, deployment: Mapping[str, Any], pods: list[Mapping[str, Any]]) -> None:
+    def _list_pods(self) -> list[dict[str, Any]]:
+        """Those that there are; counts those that others have deleted since."""
+        pods: list[dict[str, Any]] = self._server.ask("GET", self._pods)["items"]
+        names = {pod["metadata"]["name"] for pod in pods}
+        self.deleted += len(self._known - names)
+        self._known = names
+        return pods
+
+    def _replicate(self, deployment: Mapping[str, Any], pods: list[dict[str, Any]]) -> None:
         name, wanted = deployment["metadata"]["name"], deployment["spec"]["replicas"]
         self.fewest[name] = min(wanted, self.fewest.get(name, wanted))
         for pod in pods[wanted:]:
@@ -43,7 +49,9 @@ class Controllers:
                 self._server.delete(f"{self._pods}/{pod['metadata']['name']}")
         for _ in range(wanted - len(pods)):
             self._number += 1
-            self._server.apply(build_pod(f"{name}-{self._number}", self._namespace, name))
+            pod = build_pod(f"{name}-{self._number}", self._namespace, name)
+            self._server.apply(pod)
+            self._known.add(pod["metadata"]["name"])
         running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
         status = {
             "name": "main",

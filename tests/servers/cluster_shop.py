@@ -5,7 +5,9 @@ from typing import Any
 from uuid import uuid4
 
 from scenarios.drivers.kubernetes.arguments import KubernetesFaultArguments
+from scenarios.drivers.kubernetes.changes import Target
 from scenarios.drivers.kubernetes.driver import Kubernetes
+from scenarios.drivers.kubernetes.marks import UNTIL
 from scenarios.ports import FaultCall
 from tests.servers.kube_apiserver import (
     ApiServer,
@@ -67,3 +69,15 @@ def build_fault(words: dict[str, Any], lease: float = LONG) -> OneFault:
 
 def scale(shop: Shop, replicas: int = 0, **more: Any) -> dict[str, Any]:
     return {"namespace": shop.namespace, "name": "cart", "scale": {"replicas": replicas}, **more}
+
+
+def expire(server: ApiServer, fault: OneFault) -> None:
+    """End the time of all that the fault has made or changed."""
+    resources = {Target.from_json(each).resource: each["namespace"] for each in fault.call.target["objects"]}
+    for resource, namespace in resources.items():
+        path = resource.build_path(namespace)
+        marked = server.ask("GET", f"{path}?labelSelector=test-coordinator/fault={fault.call.id}")["items"]
+        assert marked
+        for found in marked:
+            over = {"metadata": {"annotations": {UNTIL: "2026-01-01T00:00:00Z"}}}
+            server.merge(f"{path}/{found['metadata']['name']}", over)

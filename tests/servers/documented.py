@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 from tests.servers.coordinator import PROJECT, Coordinator
 
@@ -20,7 +21,8 @@ class Page:
 
     def blocks(self, language: str) -> list[str]:
         text = self.path.read_text()
-        return re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+        found = re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+        return list(map(dedent, found))  # one in a list is indented
 
     def commands(self) -> list[str]:
         lines = "".join(self.blocks("sh")).splitlines()

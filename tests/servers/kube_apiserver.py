@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.servers.loopback import free_port, wait_for
 
-VERSION = "1.20.2"
+VERSION = "1.20.2-2"
 ADMIN = "tests-admin-token"
 LIMITED = "tests-limited-token"
 LIMITED_USER = "limited"

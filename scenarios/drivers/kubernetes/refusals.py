@@ -12,6 +12,7 @@ from scenarios.drivers.kubernetes.resources import Resource
 PRINT_ROLES = "'manage.py kubernetes_roles' prints all rules that the faults need"
 # https://kubernetes.io/docs/reference/access-authn-authz/authorization/: the words of its authorizer.
 _BY_AUTHORIZER = "cannot"
+_DELETED = "NamespaceTerminating"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,8 @@ def explain(name: str, asked: Request, status: int, answer: Mapping[str, Any]) -
             else "the ClusterRole of its account"
         )
         sentence = f"{name} forbids to {asked}: add {asked.rule} to {where}; {PRINT_ROLES}"
+    elif status == HTTPStatus.FORBIDDEN and _is_being_deleted(details):
+        sentence = f"{name} refused to {asked}: the namespace is being deleted"
     elif status == HTTPStatus.NOT_FOUND:
         sentence = f"{name} has no {asked.target}: {said}"
     elif status == HTTPStatus.CONFLICT and reason == "AlreadyExists":
@@ -87,3 +90,10 @@ def explain(name: str, asked: Request, status: int, answer: Mapping[str, Any]) -
     else:
         sentence = f"{name} refused to {asked} with {status}: {said}"
     return Refusal(sentence, status, reason, retry_after=after)
+
+
+def _is_being_deleted(details: object) -> bool:
+    """Whether the server makes nothing new in a namespace for this reason."""
+    causes = details.get("causes") if isinstance(details, dict) else None
+    listed = causes if isinstance(causes, list) else []
+    return any(isinstance(cause, dict) and cause.get("reason") == _DELETED for cause in listed)

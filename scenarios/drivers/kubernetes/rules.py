@@ -47,7 +47,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "cordon": (_CORDON,),
     "drain": (
         _CORDON,
-        Rule("", ("pods",), _READ, everywhere=True),
+        Rule("", ("pods",), ("list",), everywhere=True),
         Rule("", ("pods/eviction",), ("create",), everywhere=True),
     ),
     # What else may be patched, the settings say.

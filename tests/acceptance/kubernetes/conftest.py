@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 
+from tests.servers.chaos_definitions import install_definitions
 from tests.servers.cluster_shop import Shop, build_fault, open_shop
 from tests.servers.kube_apiserver import ApiServer, kube_apiserver
 from tests.unit.scenarios.drivers.one_fault import injecting
 
 
-@pytest.fixture(scope="module")
+# One for all files of a process; each test has a namespace of its own.
+@pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with kube_apiserver(tmp_path_factory.mktemp("cluster")) as server:
+        install_definitions(server)
         yield server
 
 

@@ -1,20 +1,17 @@
 """Faults of a real API server: injected, renewed, removed, and what others do meanwhile."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
 from scenarios.domain.errors import FaultGone, StepImpossible, StepNotDone
-from scenarios.drivers.kubernetes import chaos
-from scenarios.drivers.kubernetes.arguments import ChaosObject
-from scenarios.drivers.kubernetes.changes import Target
-from scenarios.drivers.kubernetes.client import connected
-from scenarios.drivers.kubernetes.resources import Resource
-from scenarios.drivers.kubernetes.selection import list_names
+from scenarios.drivers.kubernetes.changes import MAX_TRIES
+from scenarios.drivers.kubernetes.client import Client
+from scenarios.drivers.kubernetes.resources import DEPLOYMENTS, Resource
 from scenarios.drivers.kubernetes.sweeping import sweep
-from tests.servers.cluster_shop import LONG, Shop, build_fault, scale
+from tests.servers.cluster_shop import Shop, build_fault, scale
 from tests.servers.loopback import wait_for
 
 pytestmark = pytest.mark.kube_apiserver
@@ -80,25 +77,49 @@ async def test_second_fault_of_an_object_is_refused(inject: Any, shop: Shop) -> 
     assert shop.read_deployment()["spec"]["replicas"] == 0
 
 
-async def test_changes_of_others_at_the_same_moment_are_kept(inject: Any, shop: Shop) -> None:
-    """A change starts again if somebody has written the object since it was read."""
-    stopped = asyncio.Event()
+@pytest.fixture
+def meddle(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let somebody else write the Deployment after each of the next reads, before the driver does."""
+    read, left = Client.get, 0
 
-    async def write() -> None:
-        number = 0
-        while not stopped.is_set():
-            number += 1
-            body = {"metadata": {"annotations": {"seen": str(number)}}}
+    async def get(client: Client, resource: Resource, *place: Any) -> Any:
+        nonlocal left
+        found = await read(client, resource, *place)
+        if left and resource == DEPLOYMENTS:
+            left -= 1
+            body = {"metadata": {"annotations": {"seen": str(left)}}}
             await asyncio.to_thread(shop.server.merge, shop.deployment, body)
-            await asyncio.sleep(0.02)
+        return found
 
-    writing = asyncio.create_task(write())
+    def begin(times: int) -> None:
+        nonlocal left
+        left = times
+
+    monkeypatch.setattr(Client, "get", get)
+    return begin
+
+
+async def test_changes_of_others_at_the_same_moment_are_kept(
+    inject: Any, shop: Shop, meddle: Callable[[int], None]
+) -> None:
+    """A change starts again if somebody has written the object since it was read."""
+    meddle(MAX_TRIES)  # the first read only chooses
     fault = await inject(scale(shop))
+    assert shop.read_deployment()["spec"]["replicas"] == 0
+    meddle(MAX_TRIES - 1)
     assert await fault.remove() is True
-    stopped.set()
-    await writing
     assert shop.read_deployment()["spec"]["replicas"] == 3
-    assert int(shop.read_deployment()["metadata"]["annotations"]["seen"]) >= 1
+    assert shop.read_deployment()["metadata"]["annotations"] == {"seen": "0"}
+
+
+async def test_object_that_others_never_stop_changing_is_left_alone(
+    shop: Shop, meddle: Callable[[int], None]
+) -> None:
+    meddle(100)
+    with pytest.raises(StepNotDone, match=r"'cart' in namespace .* was changed by others 5 times in a row"):
+        await build_fault(scale(shop)).inject()
+    assert shop.read_deployment()["spec"]["replicas"] == 3
+    assert shop.read_marks(shop.deployment) == set()
 
 
 async def test_sweeper_takes_back_what_is_past_its_lease_and_nothing_else(inject: Any, shop: Shop) -> None:
@@ -171,32 +192,3 @@ async def test_kinds_that_the_settings_do_not_name_are_not_patched(shop: Shop) -
     patch = {"of": "Secret", "path": "/data/password", "value": "eA=="}
     with pytest.raises(StepImpossible, match="'v1/Secret' may not be patched: KUBERNETES_PATCHED_KINDS"):
         await build_fault({"namespace": shop.namespace, "name": "db", "patch": patch}).inject()
-
-
-async def test_object_of_another_operator_is_renewed_by_another_object(shop: Shop) -> None:
-    """ConfigMaps stand for the objects: none of the operators is here."""
-    wanted = ChaosObject.model_construct(api_version="v1", kind="ConfigMap", spec={"selector": {}})
-    target = Target(Resource("", "v1", "configmaps", "ConfigMap"), shop.namespace, "delay", "")
-    async with connected(None, 60.0) as client:
-        names = [await chaos.inject(client, wanted, target, "f-1", LONG) for _ in range(2)]
-        assert names == ["delay-0", "delay-0"]
-        await chaos.renew(client, wanted, target, "f-1", LONG)
-        assert list_names(await chaos.list_made(client, target, "f-1")) == "delay-0"
-        with patch.object(chaos, "MIN_SECONDS", 0.0):  # half of its time is over
-            await chaos.renew(client, wanted, target, "f-1", 0.0)
-        assert list_names(await chaos.list_made(client, target, "f-1")) == "delay-1"
-        assert await chaos.remove(client, target, "f-1") is True
-        assert await chaos.remove(client, target, "f-1") is False
-        with pytest.raises(FaultGone, match="its object was deleted"):
-            await chaos.renew(client, wanted, target, "f-1", LONG)
-
-
-async def test_chaos_that_is_not_installed_is_refused(shop: Shop) -> None:
-    spec = {"action": "delay", "mode": "all", "selector": {}}
-    for version, kind, sentence in (
-        ("chaos-mesh.org/v1alpha1", "NetworkChaos", "has no NetworkChaos of .*: install Chaos Mesh there"),
-        ("litmuschaos.io/v1alpha1", "ChaosEngine", "has no ChaosEngine of .*: install Litmus there"),
-    ):
-        words = {"namespace": shop.namespace, "chaos": {"apiVersion": version, "kind": kind, "spec": spec}}
-        with pytest.raises(StepImpossible, match=sentence):
-            await build_fault(words).inject()

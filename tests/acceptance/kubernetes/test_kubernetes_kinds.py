@@ -1,6 +1,5 @@
 """Each kind of fault of a cluster: what it changes, what it may choose, and the rights that it needs."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,9 @@ import pytest
 from scenarios.domain.errors import StepImpossible, StepNotDone
 from scenarios.drivers.kubernetes.arguments import KubernetesArguments
 from scenarios.drivers.kubernetes.driver import Kubernetes
-from scenarios.drivers.kubernetes.rules import RBAC, build_roles
-from scenarios.drivers.kubernetes.sweeping import sweep
 from tests.servers.cluster_shop import Shop, build_fault, scale
-from tests.servers.kube_apiserver import LIMITED_USER, build_node, build_pod
-from tests.servers.loopback import wait_for
+from tests.servers.kube_apiserver import build_node, build_pod
 from tests.unit.scenarios.drivers.conftest import Platform
-from tests.unit.scenarios.drivers.one_fault import OneFault
 
 pytestmark = pytest.mark.kube_apiserver
 
@@ -139,6 +134,16 @@ async def test_choices_of_nothing_and_of_everything_are_refused(shop: Shop) -> N
     assert len((await build_fault({**where, "allow_all": True}).inject())["deleted"]) == 3
 
 
+async def test_namespace_that_is_being_deleted_is_said_and_nothing_is_half_done(shop: Shop) -> None:
+    shop.server.delete(f"/api/v1/namespaces/{shop.namespace}")
+    words = {"namespace": shop.namespace, "where": {"app": "till"}, "delete_pod": {}}
+    with pytest.raises(StepImpossible, match=f"the namespace '{shop.namespace}' is being deleted"):
+        await build_fault(words).inject()
+    with pytest.raises(StepNotDone, match=r"refused to create .*: the namespace is being deleted"):
+        await build_fault({"namespace": shop.namespace, "name": "cart-0", "isolate": {}}).inject()
+    assert shop.read_marks(shop.find_path("pods", "cart-0")) == set()
+
+
 async def test_nothing_stays_changed_where_one_of_several_objects_refuses(shop: Shop) -> None:
     for name in ("till", "books"):
         document = {**shop.read_deployment()}
@@ -165,40 +170,6 @@ async def test_expired_token_is_said(shop: Shop, settings: Any, tmp_path: Path) 
     settings.KUBERNETES_CONFIG = str(tmp_path / "expired")
     with pytest.raises(StepNotDone, match=r"does not accept the account: its token .* has expired"):
         await build_fault(scale(shop)).inject()
-
-
-@pytest.mark.parametrize("kind", ["delete_pod", "evict", "scale", "rollout_restart", "isolate"])
-async def test_printed_role_is_enough_for_its_kind_and_for_the_sweeper(
-    shop: Shop, settings: Any, kind: str
-) -> None:
-    for document in build_roles([kind], shop.namespace, "test-coordinator"):
-        if document["kind"] == "RoleBinding":
-            document["subjects"] = [{"kind": "User", "name": LIMITED_USER, "apiGroup": RBAC}]
-        shop.server.apply(document)
-    settings.KUBERNETES_CONFIG = str(shop.server.limited)
-    settings.KUBERNETES_NAMESPACES = (shop.namespace,)
-    of = {"name": "cart"} if kind in {"scale", "rollout_restart"} else {"where": {"app": "cart"}, "pick": 1}
-    words = {"replicas": 0} if kind == "scale" else {}
-    fault = build_fault({"namespace": shop.namespace, **of, kind: words})
-    await until_allowed(fault)
-    await fault.inject()
-    await fault.renew()
-    assert (await sweep()).failed == []
-    await fault.remove()
-    assert not await fault.is_present()
-
-
-async def until_allowed(fault: OneFault) -> None:
-    """The authorizer of the server sees a new Role a moment later."""
-
-    def is_allowed() -> bool:
-        try:
-            asyncio.run(fault.driver.choose_target(fault.arguments, fault.platform))
-        except StepNotDone:
-            return False  # it says that it forbids it
-        return True
-
-    await asyncio.to_thread(wait_for, is_allowed, what="the Role is in force")
 
 
 async def test_probes_count_what_is_there(shop: Shop) -> None:

@@ -13,7 +13,8 @@ import pytest
 from tests.servers.cluster_controllers import Controllers, controllers
 from tests.servers.cluster_shop import Shop, open_shop
 from tests.servers.command_process import CommandProcess, command_process
-from tests.servers.coordinator import Coordinator, coordinator
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.documented import Page
 from tests.servers.kube_apiserver import build_deployment, kube_apiserver
 from tests.servers.loopback import wait_for
 from tests.servers.plain_system import QUICK
@@ -27,6 +28,9 @@ CATALOGUE = {
     "deployment-scaled-down": {"deployment": "till"},
 }
 LEASE_SECONDS = 5
+# The service has another path, and a test has less time.
+DOCUMENTED = {"path: /}": "path: /health}", "for: 10s": "for: 1s"}
+PAGE = Page(PROJECT / "docs" / "kubernetes.md")
 
 
 @dataclass
@@ -35,12 +39,22 @@ class Site:
     commands: CommandProcess
     shop: Shop
     playing: Controllers
+    target: str
 
     def run(self, name: str, *words: str, **variables: str) -> str:
         """The id of the run, which has begun or is queued."""
         given = {**QUICK, "path": "/health", "namespace": self.shop.namespace, **variables}
         chosen = [word for each in given.items() for word in ("--var", "=".join(each))]
         return self.commands.manage("scenario", "run", name, *chosen, "--detach", *words).strip()
+
+    def run_documented(self, folder: Path) -> str:
+        """As `run`, of the scenario that the page writes, by its commands."""
+        (line,) = (line for line in PAGE.commands() if "service add" in line)
+        self.commands.manage(*line.replace("http://127.0.0.1:8000", self.target).split()[2:])
+        PAGE.save_files(folder, **{"namespace: shop,": f"namespace: {self.shop.namespace},", **DOCUMENTED})
+        (line,) = (line for line in PAGE.commands() if "scenario run" in line)
+        *words, file = line.split()[2:]
+        return self.commands.manage(*words, str(folder / file), "--detach").strip()
 
     def read_verdict(self, run: str) -> tuple[str, str, str]:
         query = "SELECT outcome, rollback, reason FROM scenarios_run WHERE id = ?"
@@ -85,18 +99,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ):
             installed.set_up(exchange=target.url)
             with command_process(installed.environment) as commands:
-                yield Site(installed, commands, shop, playing)
+                yield Site(installed, commands, shop, playing, target.url)
 
 
-def test_shipped_scenarios_of_clusters_pass_and_leave_nothing(site: Site) -> None:
+def test_scenarios_that_are_shipped_and_documented_pass_and_leave_nothing(site: Site, tmp_path: Path) -> None:
     runs = {name: site.run(name, **variables) for name, variables in CATALOGUE.items()}
+    runs["cart-loses-a-pod"] = site.run_documented(tmp_path)
     worker = site.installed.start_worker()
     for run in runs.values():
         wait_for(lambda run=run: site.read_verdict(run)[0], what="the run has ended")  # type: ignore[misc]
     assert {name: site.read_verdict(run) for name, run in runs.items()} == dict.fromkeys(
         runs, ("passed", "clean", "every validation held")
     )
-    assert site.playing.deleted == 1
+    assert site.playing.deleted == 2
     assert site.playing.fewest["till"] == 0
     assert site.read_replicas() == 3
     assert site.count_marked() == 0
@@ -146,7 +161,8 @@ def test_services_of_a_namespace_are_offered_and_not_registered(site: Site) -> N
         }
     )
     before = json.loads(site.commands.manage("scenario", "service", "list", "--json"))
-    offered = site.commands.manage("kubernetes_services", "--namespace", site.shop.namespace)
+    line, *_ = (line for line in PAGE.commands() if "kubernetes_services" in line)
+    offered = site.commands.manage(*line.replace("shop", site.shop.namespace).split()[2:])
     place = f"cart.{site.shop.namespace}.svc.cluster.local"
     assert f"manage.py scenario service add cart-http --url http://{place}:80\n" in offered
     assert f"manage.py scenario service add cart-cache --url redis://{place}:6379\n" in offered

@@ -9,6 +9,8 @@ from django.core.management import CommandError, call_command
 
 from scenarios.drivers.kubernetes.arguments import KubernetesFaultArguments
 from scenarios.drivers.kubernetes.rules import ALL, RULES, Rule, merge
+from tests.servers.coordinator import PROJECT
+from tests.servers.documented import Page
 from tests.servers.manifests import DEPLOY, documents
 
 FOLDER = DEPLOY / "kubernetes-faults"
@@ -30,6 +32,12 @@ def test_shipped_roles_are_those_that_the_command_prints(file: str) -> None:
     path = FOLDER / file
     command = path.read_text().splitlines()[0].partition("manage.py kubernetes_roles ")[2]
     assert documents(path) == print_roles(*command.split())
+
+
+def test_commands_of_the_page_print_roles() -> None:
+    lines = [line for line in Page(PROJECT / "docs" / "kubernetes.md").commands() if "_roles" in line]
+    kinds = [{each["kind"] for each in print_roles(*line.split()[3:])} for line in lines]
+    assert kinds == [{"Role", "RoleBinding"}, {"Role", "RoleBinding"}, {"ClusterRole", "ClusterRoleBinding"}]
 
 
 def test_role_of_one_kind_has_nothing_for_others() -> None:
