@@ -26,6 +26,7 @@ from scenarios.charts.query_presets import PRESETS
 from scenarios.control_room import home_queries
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import AddressProtected, AddressUnknown
+from scenarios.library import service_uses
 from scenarios.library import services as registered_services
 from scenarios.library.proxy_checks import check_proxy
 from scenarios.library.service_health import Health, check_health, check_unsaved_health
@@ -191,6 +192,13 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
         context = {"findings": check_proxy(service)}
         return self._show_part(request, service, "admin/scenarios/findings.html", context)
 
+    @page("<int:pk>/uses/")
+    def uses_page(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Which scenarios act on it and which only look at it, asked for after the page has been shown."""
+        service = get_object_or_404(Service, pk=pk)
+        context = {"uses": service_uses.find_uses(service.name), "service": service}
+        return self._show_part(request, service, "admin/scenarios/service/uses.html", context)
+
     def _show_part(
         self, request: HttpRequest, service: Service, template: str, context: dict[str, Any]
     ) -> HttpResponse:
@@ -198,7 +206,8 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
         if "HX-Request" in request.headers:
             return TemplateResponse(request, template, context)
         whole = "admin/scenarios/service/part.html"
-        return self.render(request, whole, f"{service.name} now", service=service, part=template, **context)
+        context = {**context, "service": service, "part": template}
+        return self.render(request, whole, f"{service.name} now", **context)
 
     @page("<int:pk>/suggestions/")
     def suggestions_page(self, request: HttpRequest, pk: int) -> HttpResponse:

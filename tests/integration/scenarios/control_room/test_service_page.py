@@ -1,5 +1,6 @@
 """The page of a service: its queries are tried and taken from presets, and it is readable without scripts."""
 
+import gzip
 from collections.abc import Iterator
 
 import pytest
@@ -8,15 +9,28 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from scenarios.charts.query_presets import PRESETS
+from scenarios.library import service_uses
 from scenarios.library import services as registered_services
 from scenarios.models import AuditEntry, Service, ServiceQuery
-from tests.integration.scenarios.planned_rows import someone
+from tests.integration.scenarios.planned_rows import DOCUMENT, someone, stored
 from tests.servers.false_prometheus import FalsePrometheus, false_prometheus, matrix
 
 pytestmark = pytest.mark.django_db
 
 TRY = "/admin/scenarios/service/try-query/"
 ADD = "/admin/scenarios/service/add/"
+LOOKING = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: NAME}
+spec:
+  phases:
+    - name: steady
+      validations:
+        - name: it answers
+          probe: {http: {service: shop, path: /}}
+          expect: {status: 200}
+"""
 QUERY = 'sum(rate(http_requests_total{job="$service"}[$window]))'
 
 
@@ -125,3 +139,40 @@ def test_health_and_proxy_are_whole_pages_without_scripts(
     alone = admin_client.get(address, headers={"HX-Request": "true"}).content.decode()
     assert words in alone
     assert "<h1>" not in alone
+
+
+def test_scenarios_that_act_on_it_are_told_apart_from_those_that_only_look(
+    admin_client: Client, shop: Service
+) -> None:
+    acting = DOCUMENT.replace("break-exchange", "breaks").replace("exchange", "shop")
+    looking = LOOKING.replace("NAME", "looks")
+    posting = LOOKING.replace("NAME", "posts").replace("path: /", "method: POST, path: /")
+    needy = acting.replace("breaks", "needy").replace("default: 5, ", "")
+    for document in (acting, looking, posting, needy):
+        stored(document)
+    address = reverse("admin:scenarios_service_uses", args=[shop.pk])
+    whole = admin_client.get(address)
+    uses = whole.context["uses"]
+    assert [name for _key, name in uses.touching] == ["breaks", "needy", "posts"]
+    assert [name for _key, name in uses.probing] == ["looks"]
+    assert "Only probed by" in whole.content.decode()
+
+
+def test_only_some_documents_are_read(
+    admin_client: Client, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_uses, "MAX_READ", 1)
+    for name in ("looks", "looks-too", "looks-again"):
+        stored(LOOKING.replace("NAME", name))
+    content = admin_client.get(reverse("admin:scenarios_service_uses", args=[shop.pk])).content.decode()
+    assert "2 more</a> name it, and were not looked into" in content
+
+
+def test_the_api_is_described_without_scripts(client: Client) -> None:
+    content = client.get("/api/v1/docs").content.decode()
+    described = content.partition("<noscript>")[2].partition("</noscript>")[0]
+    schema = client.get("/api/v1/openapi.json").json()
+    for path, operations in schema["paths"].items():
+        for method in operations:
+            assert f"<h2>{method.upper()} {path}</h2>" in described
+    assert len(gzip.compress(content.encode())) < 60 * 1024
