@@ -70,6 +70,12 @@ def build_tls_context(authority: str = "") -> ssl.SSLContext:
         raise SettingsError(f"Cannot use the certificate authority {authority!r}: {reason}.") from error
 
 
+def hide_user(proxy: str) -> str:
+    """The address of the proxy without a user and a password."""
+    scheme, _, rest = proxy.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
 def find_proxy(server: str) -> str:
     """The proxy for the server, by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; "" if none."""
     if not any(name.lower().endswith("_proxy") for name in os.environ):

@@ -108,7 +108,8 @@ class Response:
             return json.loads(self.content)
         except (ValueError, RecursionError):
             kind = self.headers.get("content-type", "no content type")
-            raise UnexpectedAnswerError(server, f"{self.status} with {kind!r} instead of JSON") from None
+            what = "JSON that is not valid" if "json" in kind else f"{kind!r} instead of JSON"
+            raise UnexpectedAnswerError(server, f"{self.status} with {what}") from None
 
 
 def find_delay(call: Call, response: Response) -> float | None:
@@ -162,8 +163,10 @@ def check_response(server: str, response: Response) -> Response:
 def _read_problem(server: str, response: Response) -> CoordinatorError:
     status = response.status
     if PROBLEM_TYPE not in response.headers.get("content-type", ""):
-        if status in UNAVAILABLE or status >= SERVER_ERROR:
+        if status in UNAVAILABLE:
             return RefusedError(f"it answered {status}.", status=status)
+        if status >= SERVER_ERROR:
+            return RefusedError(f"{server} answered {status} without a reason.", status=status)
         return UnexpectedAnswerError(server, f"{status} without a reason")
     found = response.json(server)
     try:

@@ -38,7 +38,8 @@ def find_profile_file() -> Path | None:
     if (folder := os.environ.get("XDG_CONFIG_HOME", "")) and Path(folder).is_absolute():
         return Path(folder) / "test-coordinator" / "profiles.toml"
     home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises without a home
-    return None if home in ("", "~") else Path(home) / ".config" / "test-coordinator" / "profiles.toml"
+    is_missing = home in ("", "~") or os.environ.get("HOME") == ""
+    return None if is_missing else Path(home) / ".config" / "test-coordinator" / "profiles.toml"
 
 
 def read_profile(name: str = "", *, server: str = "", authority: str = "") -> Profile:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from coordinator_client.addresses import build_tls_context, check_address, check_token, find_proxy
+from coordinator_client.addresses import build_tls_context, check_address, check_token, find_proxy, hide_user
 from coordinator_client.errors import SettingsError, UnavailableError, UnexpectedAnswerError
 from coordinator_client.exchanges import (
     CONNECT_SECONDS,
@@ -46,6 +46,7 @@ class AsyncTransport:
         self._timeout = timeout
         is_secure = urlsplit(self.server).scheme == "https"
         proxy = find_proxy(self.server)
+        self._way = f"{self.server}, through the proxy {hide_user(proxy)}," if proxy else self.server
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=build_tls_context(authority) if is_secure else None,
             proxy=httpcore.Proxy(proxy) if proxy else None,
@@ -125,9 +126,9 @@ class AsyncTransport:
             ) as answer:
                 yield answer
         except httpcore.TimeoutException as error:
-            raise UnavailableError(f"{self.server} did not answer in time.") from error
+            raise UnavailableError(f"{self._way} did not answer in time.") from error
         except (httpcore.NetworkError, httpcore.ProxyError) as error:
-            raise explain_broken(self.server, error) from error
+            raise explain_broken(self.server, self._way, error) from error
         except (httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
             raise explain_protocol(self.server, error) from error
 
@@ -136,7 +137,7 @@ def read_headers(answer: httpcore.Response) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
 
 
-def explain_broken(server: str, error: Exception) -> UnavailableError | SettingsError:
+def explain_broken(server: str, way: str, error: Exception) -> UnavailableError | SettingsError:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
@@ -148,7 +149,7 @@ def explain_broken(server: str, error: Exception) -> UnavailableError | Settings
                 "For a certificate authority of your own, give its file with '--ca' or SSL_CERT_FILE."
             )
         cause = cause.__cause__ or cause.__context__
-    return UnavailableError(f"{server} cannot be reached: {describe_cause(error)}.")
+    return UnavailableError(f"{way} cannot be reached: {describe_cause(error)}.")
 
 
 def explain_protocol(server: str, error: Exception) -> UnavailableError | UnexpectedAnswerError:

@@ -49,7 +49,9 @@ def follow_events(
     which = FeedFilter(scenario, kinds, outcome)
     try:
         for event in session.coordinator.watch_events(which, after):
-            if event is not None:
+            if event is None:
+                session.terminal.check_reader()
+            else:
                 after = event.position
                 _show(session.terminal, event)
     except UnavailableError as error:

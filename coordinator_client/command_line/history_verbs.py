@@ -111,6 +111,7 @@ def _watch_runs(session: Session, which: RunFilter) -> int:
             if shown.get(run.id) != run.verdict:
                 shown[run.id] = run.verdict
                 _show_change(session.terminal, run)
+        session.terminal.check_reader()
         time.sleep(WATCH_SECONDS)
 
 

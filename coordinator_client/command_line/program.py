@@ -4,6 +4,7 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Collection, Sequence
+from io import TextIOWrapper
 from typing import Any
 
 from coordinator_client.command_line import (
@@ -40,7 +41,7 @@ GROUPS = (
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    open_closed_output()
+    prepare_output()
     set_program(completion.PROGRAM)
     words = _read_help(sys.argv[1:] if words is None else words)
     parser, verbs = build_parser(server_commands.find_hint(words))
@@ -106,11 +107,18 @@ def carry_out(function: Callable[..., int], session: Session, options: dict[str,
     return code
 
 
-def open_closed_output() -> None:
-    """With '>&-', Python has no standard output at all."""
+def prepare_output() -> None:
+    """Programs get UTF-8 whatever the locale is, and no character makes a terminal fail.
+
+    With '>&-', Python has no standard output at all.
+    """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+        elif isinstance(stream, TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def abandon_output() -> None:

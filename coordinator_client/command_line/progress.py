@@ -77,6 +77,7 @@ class Progress:
                     self._last = event.sequence
                     self.show(event)
                 else:
+                    self._terminal.check_reader()
                     self._idle(time.monotonic() - quiet_since)
         run = self._coordinator.find_run(self._run_id)
         self._terminal.say(format_verdict(run))

@@ -113,6 +113,11 @@ def explain_missing(kind: str, name: object) -> Iterator[None]:
     except NotFoundError as error:
         sentence = build_missing(kind, name)
         raise NotFoundError(sentence, status=error.status or 0, code=error.code) from None
+    except InvalidRequestError as error:
+        if not any(str(item.get("path", "")).startswith("path.") for item in error.errors):
+            raise
+        # No row can have this name or number.
+        raise NotFoundError(build_missing(kind, name), status=error.status or 0) from None
 
 
 def build_missing(kind: str, name: object) -> str:

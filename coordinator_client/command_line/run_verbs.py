@@ -265,14 +265,17 @@ def follow(session: Session, run: str, *, after: int, **_options: Any) -> int:
     try:
         with terminal.status(f"{escape_text(found.scenario)} · Ctrl-C exits; the run continues"):
             for event in session.coordinator.watch(found.id, after):
-                if event is not None:
+                if event is None:
+                    terminal.check_reader()
+                else:
                     after = event.sequence
                     show(event)
     except UnavailableError as error:
         command = quote_command(f"follow {found.short_id} --after {after}")
         raise UnavailableError(f"{error} Continue with {command}.") from error
     except (KeyboardInterrupt, BrokenPipeError):
-        _say_that_it_continues(terminal, found)
+        if not found.has_ended:
+            _say_that_it_continues(terminal, found)
         raise
     ended = session.coordinator.find_run(found.id)
     if not terminal.wants_json:

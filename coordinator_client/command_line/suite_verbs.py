@@ -87,7 +87,13 @@ def stop_suite(session: Session, name: str, **_options: Any) -> int:
 def run_suite(session: Session, name: str, junit: Path | None, **_options: Any) -> int:
     if junit is not None:
         check_writable(junit)
-    suite_run = _follow(session, session.coordinator.start_suite(name))
+    suite_run = session.coordinator.start_suite(name)
+    try:
+        suite_run = _follow(session, suite_run)
+    except (KeyboardInterrupt, BrokenPipeError):
+        command = quote_command(f"suite stop {name}")
+        session.terminal.complain(f"The suite continues; stop it with {command}.")
+        raise
     if junit is not None:
         replace_file(junit, session.coordinator.render_suite_report(suite_run.id))
     terminal = session.terminal
@@ -107,6 +113,7 @@ def _follow(session: Session, suite_run: SuiteRun) -> SuiteRun:
         shown.show(suite_run)
         if suite_run.has_ended:
             return suite_run
+        session.terminal.check_reader()
         time.sleep(session.coordinator.suite_poll_seconds)
         try:
             suite_run = session.coordinator.find_suite_run(suite_run.id)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,6 +67,18 @@ class Terminal:
 
     def complain(self, sentence: str) -> None:
         self.errors.print(f"[red]{escape_text(sentence)}[/red]")
+
+    def check_reader(self) -> None:
+        """Raise BrokenPipeError if the reader has gone, which a verb that waits cannot notice by writing."""
+        try:
+            descriptor = sys.stdout.fileno()
+        except (OSError, ValueError):  # not a file
+            return
+        if hasattr(select, "poll"):  # not on Windows
+            watched = select.poll()
+            watched.register(descriptor, 0)
+            if any(found & select.POLLERR for _, found in watched.poll(0)):
+                raise BrokenPipeError
 
     def document(self, value: Any) -> None:
         """Write the command's only JSON document."""

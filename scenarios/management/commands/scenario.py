@@ -14,7 +14,7 @@ from django.db import DatabaseError, OperationalError, ProgrammingError
 
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.coordinator import Coordinator
-from coordinator_client.command_line.program import GROUPS, abandon_output
+from coordinator_client.command_line.program import GROUPS, abandon_output, prepare_output
 from coordinator_client.command_line.remote import RemoteCoordinator
 from coordinator_client.command_line.terminal import Terminal
 from coordinator_client.command_line.verbs import Place, Session, Verb, add_connection, add_json
@@ -73,6 +73,7 @@ class Command(BaseCommand):
         wants_json: bool,
         **options: Any,
     ) -> None:
+        prepare_output()
         terminal = Terminal(
             wants_json=wants_json,
             no_color=options["no_color"],

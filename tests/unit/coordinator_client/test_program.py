@@ -83,6 +83,57 @@ def test_output_into_a_closed_pipe_ends_quietly() -> None:
     assert (process.returncode, errors) == (141, b"")
 
 
+@pytest.mark.parametrize("verb", [("runs", "--watch"), ("events", "--after", "0")])
+def test_waiting_verb_ends_when_its_reader_has_gone(verb: tuple[str, ...]) -> None:
+    """As with 'head': nothing more is written that would notice it."""
+    data = json.loads(event(1).decode().partition("data: ")[2])
+    feed = f"id: 1\ndata: {json.dumps({**data, 'run': RUN, 'scenario': 'short'})}\n\n".encode()
+    answer = stream(feed) if verb[0] == "events" else Answer({"items": [run_row()], "next_cursor": None})
+    with scripted_api(answer) as server:
+        process = subprocess.Popen(
+            [*COMMAND, *verb], env=environment(server.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert process.stdout
+        assert b"short" in process.stdout.readline()
+        process.stdout.close()
+        _, errors = process.communicate(timeout=600)
+    assert (process.returncode, errors) == (141, b"")
+
+
+@pytest.mark.parametrize("locale", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}])
+def test_programs_get_utf_8_in_any_locale(locale: dict[str, str]) -> None:
+    with scripted_api(EMPTY, scenarios("日本-é"), EMPTY) as server:
+        done = subprocess.run(
+            [*COMMAND, "list"],
+            env=environment(server.url, **locale),
+            capture_output=True,
+            check=False,
+            timeout=600,
+        )
+    assert (done.returncode, "日本-é" in done.stdout.decode()) == (0, True), done.stderr
+
+
+def test_terminal_that_has_no_such_character_gets_its_number() -> None:
+    parent, child = pty.openpty()
+    with scripted_api(EMPTY, scenarios("日本-é"), EMPTY) as server:
+        process = subprocess.Popen(
+            [*COMMAND, "list"],
+            env=environment(server.url, PYTHONIOENCODING="latin-1", TERM="dumb"),
+            stdout=child,
+            stderr=child,
+        )
+        os.close(child)
+        shown = b""
+        try:
+            while piece := os.read(parent, 65536):
+                shown += piece
+        except OSError:  # the terminal is closed
+            pass
+        assert process.wait(600) == 0, shown
+    os.close(parent)
+    assert "\\u65e5\\u672c-é".encode("latin-1") in shown
+
+
 def test_narrow_terminal_gets_whole_names() -> None:
     """A pseudo-terminal of 40 columns."""
     parent, child = pty.openpty()

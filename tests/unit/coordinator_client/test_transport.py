@@ -110,8 +110,9 @@ REFUSED: list[tuple[Answer, type[CoordinatorError], str]] = [
         UnexpectedAnswerError,
         "'text/html' instead of JSON",
     ),
-    (Answer(b"\xff\xfe", 200), UnexpectedAnswerError, "instead of JSON"),
-    (Answer(b"x" * 100, 200, {"Content-Encoding": "gzip"}), UnexpectedAnswerError, "instead of JSON"),
+    (Answer(b"\xff\xfe", 200), UnexpectedAnswerError, "200 with JSON that is not valid"),
+    (Answer(b"oops", 500, {"Content-Type": "text/html"}), RefusedError, "http://127.0.0.1:"),
+    (Answer(b"x" * 100, 200, {"Content-Encoding": "gzip"}), UnexpectedAnswerError, "JSON that is not valid"),
     (Answer(cut=True), UnavailableError, "cannot be reached: "),
 ]
 
@@ -139,6 +140,17 @@ def test_unreachable_address_gives_the_reason() -> None:
         Transport(f"http://127.0.0.1:{free_port()}", TOKEN).json("GET", "runs")
     with pytest.raises(UnavailableError, match="cannot be reached: "):
         ask("http://nobody.invalid", TOKEN)("GET", "runs")
+
+
+def test_unreachable_proxy_is_named_without_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("HTTP_PROXY", f"http://ada:secret@{proxy}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(UnavailableError) as refused:
+        Transport("http://coordinator.example", TOKEN).json("GET", "runs")
+    words = f"http://coordinator.example, through the proxy http://{proxy}, cannot be reached: "
+    assert str(refused.value).startswith(words)
 
 
 def test_too_long_answers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,49 @@ def test_mistakes_are_answered_with_what_was_meant(
     code, out, err = call(capsys, *words)
     assert (code, out) == (2, "")
     assert sentence in err
+
+
+def test_folder_cannot_be_run_and_a_document_in_it_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "slow.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    example = "give one file, for example 'documents/slow.yaml'."
+    with scripted_api(problem(404, "There is no scenario."), EMPTY) as server:
+        for folder in ("documents", "./documents", "documents/"):
+            code, out, err = call(capsys, "run", folder, "--server", server.url)
+            assert (code, out, err) == (2, "", f"'documents' is a folder with 1 document; {example}\n")
+    assert "There is no file or folder 'x.y'." in call(capsys, "run", "x.y", "--server", server.url)[2]
+
+
+def test_interrupted_suite_continues_and_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("coordinator_client.command_line.suite_verbs.time.sleep", interrupt)
+    row: dict[str, Any] = {
+        "id": RUN,
+        "suite": "shop",
+        "status": "running",
+        "reason": "",
+        "created_at": "2026-11-27T03:00:00Z",
+    }
+    row |= {"finished_at": None, "created_by": None, "origin": "api", "stopping": False, "cells": []}
+    with scripted_api(Answer(row)) as server:
+        code, _, err = call(capsys, "suite", "run", "shop", "--server", server.url)
+    assert (code, err) == (130, "The suite continues; stop it with 'test-coordinator suite stop shop'.\n")
+
+
+def test_key_that_no_header_may_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for key in ("", "a b", "é", "x" * 256):
+        code, _, err = call(capsys, "run", "short", "--idempotency-key", key)
+        assert (code, "use 1 to 255 visible ASCII characters" in err) == (2, True), err
+    with scripted_api(problem(404, "There is no scenario."), EMPTY) as server:
+        call(capsys, "run", "short", "--idempotency-key", "job-5", "--server", server.url)
+    assert server.asked[0].headers["Idempotency-Key"] == "job-5"
 
 
 @pytest.mark.parametrize("words", [("--json", "webhook", "list"), ("webhook", "--json", "list")])

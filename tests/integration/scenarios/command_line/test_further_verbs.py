@@ -88,8 +88,9 @@ def test_approvals_are_listed_shown_and_decided_by_a_second_person(scenario: Com
         assert (decided.code, "a second person must approve it" in decided.err) == (2, True)
     refused = scenario("approval", "refuse", item["id"], "--reason", "no", *named)
     assert refused.out.endswith("is refused.\n"), refused.err
-    missing = scenario("approval", "show", 99)
-    assert (missing.code, "There is no approval 99" in missing.err) == (2, True)
+    for number in (0, 99, 10**22):
+        missing = scenario("approval", "show", number)
+        assert (missing.code, f"There is no approval {number}" in missing.err) == (2, True), missing.err
 
 
 def test_webhook_is_added_tested_and_removed(scenario: CommandLine) -> None:

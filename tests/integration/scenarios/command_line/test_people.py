@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 
 from scenarios.command_line import local_people
 from scenarios.domain.outcomes import ApprovalState
-from scenarios.models import Approval, Schedule
+from scenarios.models import Approval, Run, Schedule
 from scenarios.models.audit import AuditEntry
 from tests.command_line import CommandLine
 from tests.integration.scenarios import planned_rows
@@ -115,3 +115,13 @@ def test_over_the_api_the_token_says_who_it_is(either: CommandLine) -> None:
     for words in (SET, ("approval", "approve", 1)):
         refused = either(*words, "--as", "bob")
         assert (refused.code, "the token says who you are" in refused.err) == (2, True), refused.err
+
+
+def test_repeated_command_with_one_key_starts_one_run(either: CommandLine) -> None:
+    words = ("run", "break-exchange", "--detach", "--idempotency-key", "job-5")
+    first = either(*words)
+    assert (first.code, either(*words).out) == (0, first.out), first.err
+    other = either(*words, "--var", "delay=6")
+    assert (other.code, "'job-5' was used with another request" in other.err) == (2, True), other.err
+    assert either("run", "break-exchange", "--detach").out != first.out
+    assert Run.objects.count() == 2

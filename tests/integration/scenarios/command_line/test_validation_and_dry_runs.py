@@ -137,3 +137,14 @@ def test_validate_json_has_file_and_place_of_each_problem(scenario: CommandLine,
     (problem,) = said.json["problems"]
     assert problem["file"].endswith("wrong.yaml")
     assert problem["line"] > 1
+
+
+def test_last_line_counts_the_documents(scenario: CommandLine, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(DOCUMENT.replace("exchange-latency", name))
+    assert scenario("validate", tmp_path).out.splitlines()[-1] == "All 2 documents are valid."
+    (tmp_path / "three.yaml").write_text("kind: Scenario\n")
+    refused = scenario("validate", tmp_path)
+    assert (refused.code, refused.out.splitlines()[-1]) == (2, "1 of 3 documents is invalid.")
+    assert scenario("validate", tmp_path / "one.yaml").out == f"{tmp_path / 'one.yaml'}: valid\n"
+    assert "problems" in scenario("validate", tmp_path, "--json").json
