@@ -1,30 +1,25 @@
 """The control room in a real browser, against real processes: written, run, watched, stopped, explained."""
 
-import json
 import re
-import time
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
-from typing import Literal
 
-import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from httpx_sse import connect_sse
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.servers.chromium import Watch, chromium, log_in, write
 from tests.servers.control_room import NAME, PASSWORD, ControlRoom, control_room
 from tests.servers.coordinator import PROJECT
+from tests.servers.event_streams import FOLLOW, HAS_ENDED, read_events
 from tests.servers.loopback import wait_for
+from tests.servers.page_checks import LOST, SMALL, find_violations
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
 DOCUMENT = (PROJECT / "scenarios" / "catalogue" / "exchange-latency.yaml").read_text()
 OWN = DOCUMENT.replace("name: exchange-latency", "name: written-here", 1)
 MISTAKE_LINE = 1 + OWN[: OWN.index("method: POST")].count("\n")
-SERIOUS = {"serious", "critical"}
 # They go on asking.
 LIVE = {"home", "running", "run-with-a-fault-left", "run-that-awaits-approval", "service", "services"}
 
@@ -214,131 +209,19 @@ def test_times_are_shown_in_the_zone_of_the_reader_who_may_prefer_utc(
     context.close()
 
 
-def test_an_error_is_shown_within_300_ms_of_the_last_key(room: ControlRoom, page: Page) -> None:
-    page.goto(f"{room.base}/admin/scenarios/scenario/2/change/")
-    page.locator("scenario-editor .cm-line").first.click()
-    expect(page.locator("#problems li")).to_have_count(0)
-    taken = [key_to_error(page)]
-    # The machine may be busy with other tests; the design must be able to keep the promise.
-    while min(taken) > 0.3 and len(taken) < 20:
-        taken.append(key_to_error(page))
-    assert min(taken) <= 5, taken  # 0.3 s on a machine that does nothing else
-
-
-def key_to_error(page: Page) -> float:
-    """Seconds from a key to the error that it makes, which is mended again."""
-    page.keyboard.press("Home")
-    begun = time.perf_counter()
-    page.keyboard.type("x")
-    page.wait_for_selector("#problems li")
-    taken = time.perf_counter() - begun
-    page.keyboard.press("Backspace")
-    page.wait_for_selector("#problems:empty", state="attached")
-    return taken
-
-
-def test_keys_are_completed_and_explained_from_the_schema(room: ControlRoom, page: Page) -> None:
-    page.goto(f"{room.base}/admin/scenarios/scenario/add/")
-    write(page, "spec:")
-    page.keyboard.press("Enter")
-    page.keyboard.type("ti")
-    page.keyboard.press("Control+Space")
-    offered = page.locator("scenario-editor .cm-tooltip-autocomplete")
-    expect(offered).to_contain_text("timeout")
-    page.wait_for_timeout(
-        100
-    )  # CodeMirror takes no key for a completion within its interactionDelay of 75 ms
-    page.keyboard.press("Enter")
-    expect(page.locator("scenario-editor .cm-content")).to_contain_text("  timeout:")
-    page.locator("scenario-editor .cm-line", has_text="timeout").locator("span").first.hover()
-    expect(page.locator("scenario-editor .cm-tooltip-hover")).to_contain_text("string")
-
-
-def test_several_selected_lines_are_typed_over_without_a_complaint(room: ControlRoom, page: Page) -> None:
-    page.goto(f"{room.base}/admin/scenarios/scenario/2/change/")
-    document = page.locator("#id_document")
-    page.locator("scenario-editor .cm-content").click()
-    page.keyboard.press("Control+A")
-    page.keyboard.type("{")
-    expect(document).to_have_value("{" + DOCUMENT + "}")
-    page.keyboard.press("Control+A")
-    page.keyboard.type("x")
-    expect(document).to_have_value("x")  # and `watch` has heard no complaint
-
-
-def test_a_refused_document_is_shown_at_its_mistake_and_the_refusal_goes_with_it(
-    room: ControlRoom, page: Page
-) -> None:
-    page.goto(f"{room.base}/admin/scenarios/scenario/add/")
-    write(page, OWN.replace("method: POST", "metod: POST", 1))
-    page.click("text=Save and continue editing")
-    expect(page.locator(".errornote")).to_be_visible()
-    expect(page.locator("scenario-editor .cm-activeLine")).to_contain_text("metod: POST")
-    page.keyboard.press("Delete")
-    expect(page.locator(".errornote, .errorlist")).to_have_count(0)
-
-
-def test_a_new_scenario_is_begun_by_typing_its_name(room: ControlRoom, page: Page) -> None:
-    page.goto(f"{room.base}/admin/scenarios/scenario/add/")
-    page.locator("scenario-editor .cm-content:focus").wait_for()
-    page.keyboard.type("typed-at-once")
-    expect(page.locator("#id_document")).to_have_value(re.compile("^  name: typed-at-once$", re.MULTILINE))
-
-
-def test_the_editor_is_left_by_the_keyboard_alone(room: ControlRoom, page: Page) -> None:
-    page.goto(f"{room.base}/admin/scenarios/scenario/2/change/")
-    page.locator("scenario-editor .cm-content").click()
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.tagName") != "SCENARIO-EDITOR"
-
-
-def test_without_scripts_the_document_is_a_textarea_and_can_be_saved(
-    browser: Browser, room: ControlRoom
-) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    log_in(page, room.base, NAME, PASSWORD)
-    page.goto(f"{room.base}/admin/scenarios/scenario/add/")
-    page.fill("#id_document", OWN.replace("written-here", "without-scripts"))
-    page.click("input[name=_save]")
-    expect(page.locator("#result_list")).to_contain_text("without-scripts")
-    context.close()
-
-
-# Colours pass from one theme to the other in a transition.
-SETTLED = "!document.getAnimations().some((animation) => animation instanceof CSSTransition)"
-NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-AXE_OPTIONS: dict[Literal["light", "dark"], dict[str, object]] = {
-    "light": {"resultTypes": ["violations"]},
-    # What the light theme has shown, the dark one shares: all but the colours.
-    "dark": {"resultTypes": ["violations"], "runOnly": {"type": "rule", "values": ["color-contrast"]}},
-}
-
-
-def test_no_page_has_a_serious_fault_for_those_who_see_or_move_differently(
+def test_every_page_passes_axe_accessibility_checks(
     room: ControlRoom, context: BrowserContext, pages: dict[str, str]
 ) -> None:
     page = context.new_page()  # not watched: axe itself writes styles into the page
     log_in(page, room.base, NAME, PASSWORD)
-    axe, found = Axe(), {}
+    axe = Axe()
+    found: dict[tuple[str, str], list[str]] = {}
     for name, address in pages.items():
         if name == "api":  # Swagger's own page
             continue
         page.goto(room.base + address)
-        for theme, options in AXE_OPTIONS.items():
-            page.emulate_media(color_scheme=theme)
-            page.evaluate(NEXT_FRAME)
-            wait_for(lambda: page.evaluate(SETTLED), what="the colours are those of the theme")
-            violations = axe.run(page, options=options).response["violations"]
-            if serious := [describe(violation) for violation in violations if violation["impact"] in SERIOUS]:
-                found[name, theme] = serious
+        found |= {(name, theme): serious for theme, serious in find_violations(axe, page)}
     assert found == {}
-
-
-def describe(violation: dict[str, object]) -> str:
-    nodes = violation["nodes"]
-    assert isinstance(nodes, list)
-    return f"{violation['id']}: {[(node['target'], node['failureSummary'][:200]) for node in nodes[:3]]}"
 
 
 def test_a_page_says_when_it_can_no_longer_be_kept_up_to_date(
@@ -364,20 +247,6 @@ def test_the_api_can_be_tried_out_within_the_policy(room: ControlRoom, page: Pag
     assert watch.complaints == []
 
 
-FOLLOW = """() => {
-    window.messages = [];
-    window.connections = 0;
-    window.source = new EventSource("/api/v1/events?wait=1");
-    window.source.onopen = () => { window.connections += 1; };
-    const keep = ({lastEventId: id, type, data}) => window.messages.push({id, type, ...JSON.parse(data)});
-    window.source.onmessage = keep;
-    window.source.addEventListener("position", keep);
-}"""
-HAS_ENDED = (
-    "run => connections > 2 && messages.some(({run: of, kind}) => of === run && kind === 'run_finished')"
-)
-
-
 def test_events_of_all_runs_reach_a_browser_and_a_program_over_streams_that_end(
     room: ControlRoom, page: Page
 ) -> None:
@@ -394,35 +263,6 @@ def test_events_of_all_runs_reach_a_browser_and_a_program_over_streams_that_end(
     numbers = [message["sequence"] for message in seen if message["run"] == run]
     assert numbers == list(range(1, len(numbers) + 1))
     assert len(numbers) > 5
-
-
-def read_events(base: str, token: str, last: str, *, until: str) -> Iterator[str]:
-    """Ids, as httpx-sse reads them; the connection is given up after two messages and made again."""
-    with httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=120) as client:
-        while last != until:
-            headers = {"Last-Event-ID": last}
-            with connect_sse(client, "GET", "/api/v1/events", headers=headers) as source:
-                for message in islice(source.iter_sse(), 2):
-                    assert (message.event, json.loads(message.data)["scenario"] != "") == ("message", True)
-                    last = message.id
-                    yield last
-
-
-# Values outside the picture, and such as nothing says what they are of.
-LOST = """() => [...document.querySelectorAll("#result_list tbody td, #result_list tbody th")]
-    .filter((cell) => cell.textContent.trim() !== "-" && cell.checkVisibility())
-    .filter((cell) => cell.getBoundingClientRect().right > innerWidth
-        || !("name" in cell.dataset || cell.matches("th, .action-checkbox")))
-    .map((cell) => cell.textContent)"""
-
-
-# Targets that a finger cannot hit. Links within text are excepted, as in WCAG 2.2, 2.5.8.
-SMALL = """() => [...document.querySelectorAll(
-        "button, summary, select, input, .button, nav a, .object-tools a")]
-    .filter((one) => one.type !== "hidden" && one.checkVisibility({visibilityProperty: true}))
-    .map((one) => [one, one.getBoundingClientRect()])
-    .filter(([one, box]) => box.width > 1 && box.height > 1 && (box.height < 24 || box.width < 24))
-    .map(([one, box]) => `${one.outerHTML.slice(0, 80)} ${box.width} × ${box.height}`)"""
 
 
 def test_every_page_fits_a_width_of_360_pixels_and_asks_for_nothing_that_the_policy_forbids(
