@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from coordinator_client.asynchronous.decisions import AsyncApprovals, AsyncFaults, AsyncTokens, AsyncWebhooks
+from coordinator_client.asynchronous.environments import AsyncEnvironments
 from coordinator_client.asynchronous.events import AsyncEvents
 from coordinator_client.asynchronous.registrations import AsyncHosts, AsyncSchedules, AsyncServices
 from coordinator_client.asynchronous.runs import AsyncRuns
@@ -52,6 +53,7 @@ class AsyncClient:
         self.faults = AsyncFaults(self._transport)
         self.services = AsyncServices(self._transport)
         self.hosts = AsyncHosts(self._transport)
+        self.environments = AsyncEnvironments(self._transport)
         self.schedules = AsyncSchedules(self._transport)
         self.approvals = AsyncApprovals(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)

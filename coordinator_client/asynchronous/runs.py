@@ -44,12 +44,14 @@ class AsyncRuns:
         *,
         wait: bool = True,
         priority: int = 0,
+        environment: str = "",
         idempotency_key: str = "",
     ) -> Run:
         """Start a run of a stored scenario and return at once.
 
-        With `wait=False`, the run is refused if it could not begin at once. With an `idempotency_key` that
-        was used for the same request in the last 24 hours, this is the run that was started then.
+        With `wait=False`, the run is refused if it could not begin at once. With an `environment`, services
+        have the addresses that it names. With an `idempotency_key` that was used for the same request in the
+        last 24 hours, this is the run that was started then.
 
         Raises:
             NotFoundError: there is no such scenario.
@@ -57,7 +59,7 @@ class AsyncRuns:
             ConflictError: the run would have to wait, or the key was used for another request.
             ValueError: the key is not 1 to 255 visible ASCII characters.
         """
-        body = _build_request(variables, wait=wait, priority=priority)
+        body = _build_request(variables, wait=wait, priority=priority, environment=environment)
         path = f"scenarios/{quote_segment(scenario)}/runs"
         return parse(Run, await self._transport.json("POST", path, body=body, key=idempotency_key))
 
@@ -68,10 +70,14 @@ class AsyncRuns:
         *,
         wait: bool = True,
         priority: int = 0,
+        environment: str = "",
         idempotency_key: str = "",
     ) -> Run:
         """Start a run of a document, which is not stored. Raises as `start` does."""
-        body = {"document": document, **_build_request(variables, wait=wait, priority=priority)}
+        body = {
+            "document": document,
+            **_build_request(variables, wait=wait, priority=priority, environment=environment),
+        }
         return parse(Run, await self._transport.json("POST", "runs", body=body, key=idempotency_key))
 
     async def stop(self, run_id: str) -> bool:
@@ -132,7 +138,7 @@ class AsyncRuns:
         return run
 
 
-def _build_request(variables: Mapping[str, Any] | None, *, wait: bool, priority: int) -> dict[str, Any]:
-    """Leaves out a default priority, because older coordinators know none."""
+def _build_request(variables: Mapping[str, Any] | None, *, wait: bool, **more: Any) -> dict[str, Any]:
+    """Leaves out what is at its default, because older coordinators do not know it."""
     body: dict[str, Any] = {"variables": dict(variables or {}), "wait": wait}
-    return {**body, "priority": priority} if priority else body
+    return {**body, **{name: value for name, value in more.items() if value}}

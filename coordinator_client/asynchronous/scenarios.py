@@ -73,9 +73,12 @@ class AsyncScenarios:
         path = f"scenarios/{quote_segment(name)}/versions/{version}"
         return parse(Version, await self._transport.json("GET", path))
 
-    async def plan(self, document: str, variables: Mapping[str, Any] | None = None) -> PlannedRun:
+    async def plan(
+        self, document: str, variables: Mapping[str, Any] | None = None, *, environment: str = ""
+    ) -> PlannedRun:
         """What a run of the document would do, and what it would meet now; starts nothing."""
         body = {"document": document, "variables": dict(variables or {})}
+        body |= {"environment": environment} if environment else {}
         return parse(PlannedRun, await self._transport.json("POST", "plan", body=body, repeatable=False))
 
     async def translate(self, experiment: bytes, *, name: str = "") -> Translation:

@@ -41,6 +41,10 @@ def complete_services(prefix: str, parsed_args: Any, **_named: Any) -> list[str]
     return _ask(parsed_args, "services", prefix)
 
 
+def complete_environments(prefix: str, parsed_args: Any, **_named: Any) -> list[str]:
+    return _ask(parsed_args, "environments", prefix)
+
+
 def complete_hosts(prefix: str, parsed_args: Any, **_named: Any) -> list[str]:
     return _ask(parsed_args, "hosts", prefix)
 

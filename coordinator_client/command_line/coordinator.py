@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from coordinator_client.command_line.decisions import Decisions
+from coordinator_client.command_line.environments import Environments
 from coordinator_client.command_line.feeds import Feeds
 from coordinator_client.command_line.registrations import Registrations
 from coordinator_client.command_line.suites import Suites
@@ -95,6 +96,19 @@ class ReadDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """How a run is to be started. Without `wait`, it is refused if it would have to wait.
+
+    With an `idempotency_key` that was used for the same request, the run of that time is returned.
+    """
+
+    wait: bool = True
+    priority: int = 0
+    environment: str = ""
+    idempotency_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFilter:
     """Empty fields match every run; `status` is a state or an outcome, `by` the name of a user."""
 
@@ -117,7 +131,7 @@ class FaultFilter:
     limit: int = 50
 
 
-class Coordinator(Registrations, Decisions, Feeds, Suites, Protocol):
+class Coordinator(Registrations, Environments, Decisions, Feeds, Suites, Protocol):
     """All methods may raise CoordinatorError; InvalidDocumentError and InvalidVariablesError say where."""
 
     def close(self) -> None: ...
@@ -156,19 +170,13 @@ class Coordinator(Registrations, Decisions, Feeds, Suites, Protocol):
         """Store all or none. Refused if a name in `only_new` is stored with another document."""
         ...
 
-    def plan_run(self, source: str, variables: Mapping[str, str]) -> PlannedRun:
+    def plan_run(self, source: str, variables: Mapping[str, str], *, environment: str = "") -> PlannedRun:
         """What a run of the document would do, and what it would meet now."""
         ...
 
-    def start_scenario(
-        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0, key: str = ""
-    ) -> Run:
-        """Start a run. With a `key` that was used for the same request, return the run of that time."""
-        ...
+    def start_scenario(self, name: str, variables: Mapping[str, str], how: Start) -> Run: ...
 
-    def start_document(
-        self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0, key: str = ""
-    ) -> Run:
+    def start_document(self, source: str, variables: Mapping[str, str], how: Start) -> Run:
         """Start a run of a document that need not be stored."""
         ...
 

@@ -46,13 +46,14 @@ class ScheduleRequest:
     variables: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
     window: tuple[str, str] | None = None
+    environment: str = ""
 
     def list_fields(self) -> dict[str, Any]:
         """Further fields of the API; defaults are left out, because older coordinators know fewer."""
         fields: dict[str, Any] = {"time_zone": self.time_zone, "variables": dict(self.variables)}
         if self.window:
             fields |= {"window_from": self.window[0], "window_to": self.window[1]}
-        wanted = {"suite": self.suite, "priority": self.priority}
+        wanted = {"suite": self.suite, "priority": self.priority, "environment": self.environment}
         return {**fields, **{name: value for name, value in wanted.items() if value}}
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from coordinator_client.command_line.coordinator import (
@@ -13,10 +14,12 @@ from coordinator_client.command_line.coordinator import (
     RunFilter,
     RunNotFound,
     ScenarioNotFound,
+    Start,
     TranslationRefused,
 )
 from coordinator_client.command_line.feeds import FeedFilter
 from coordinator_client.command_line.remote_decisions import RemoteDecisions
+from coordinator_client.command_line.remote_environments import RemoteEnvironments
 from coordinator_client.command_line.remote_registrations import RemoteRegistrations, explain_fields
 from coordinator_client.command_line.remote_suites import RemoteSuites
 from coordinator_client.command_line.wording import quote_command
@@ -51,7 +54,7 @@ UNNAMED = "unnamed"
 EXPERIMENT_WORDS = {"method", "steady-state-hypothesis"}
 
 
-class RemoteCoordinator(RemoteRegistrations, RemoteDecisions, RemoteSuites):
+class RemoteCoordinator(RemoteRegistrations, RemoteEnvironments, RemoteDecisions, RemoteSuites):
     def __init__(self, client: Client) -> None:
         self._client = client
         self.place = client.server
@@ -149,23 +152,17 @@ class RemoteCoordinator(RemoteRegistrations, RemoteDecisions, RemoteSuites):
 
     # Runs
 
-    def plan_run(self, source: str, variables: Mapping[str, str]) -> PlannedRun:
-        return self._client.scenarios.plan(source, variables)
+    def plan_run(self, source: str, variables: Mapping[str, str], *, environment: str = "") -> PlannedRun:
+        return self._client.scenarios.plan(source, variables, environment=environment)
 
-    def start_scenario(
-        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0, key: str = ""
-    ) -> Run:
+    def start_scenario(self, name: str, variables: Mapping[str, str], how: Start) -> Run:
         try:
-            return self._client.runs.start(name, variables, wait=wait, priority=priority, idempotency_key=key)
+            return self._client.runs.start(name, variables, **asdict(how))
         except NotFoundError:
             raise ScenarioNotFound(name, self._list_names()) from None
 
-    def start_document(
-        self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0, key: str = ""
-    ) -> Run:
-        return self._client.runs.start_document(
-            source, variables, wait=wait, priority=priority, idempotency_key=key
-        )
+    def start_document(self, source: str, variables: Mapping[str, str], how: Start) -> Run:
+        return self._client.runs.start_document(source, variables, **asdict(how))
 
     def list_runs(self, which: RunFilter) -> Sequence[Run]:
         filters: dict[str, Any] = {"scenario": which.scenario, "rollback": which.rollback, "by": which.by}

@@ -9,8 +9,14 @@ from types import FrameType
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
-from coordinator_client.command_line.coordinator import CommandRefused, ScenarioNotFound, TranslationRefused
+from coordinator_client.command_line.coordinator import (
+    CommandRefused,
+    ScenarioNotFound,
+    Start,
+    TranslationRefused,
+)
 from coordinator_client.command_line.decision_verbs import show_steps
+from coordinator_client.command_line.environment_verbs import add_environment_option
 from coordinator_client.command_line.files import (
     check_writable,
     find_file,
@@ -56,6 +62,7 @@ def add_to(verbs: Any) -> None:
         "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
     )
     add_vars_file(parser)
+    add_environment_option(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--dry-run", action="store_true", help="Show what the run would do, without starting it."
@@ -123,13 +130,14 @@ def run(
     try:
         values = read_variables(variables, vars_files)
         if dry_run:
-            return _dry_run(session, scenario, values)
-        how = {
-            "wait": not options["no_queue"],
-            "priority": options["priority"],
-            "key": options["idempotency_key"] or "",
-        }
-        started = _start(session, scenario, values, **how)
+            return _dry_run(session, scenario, values, options["environment"])
+        how = Start(
+            not options["no_queue"],
+            options["priority"],
+            options["environment"],
+            options["idempotency_key"] or "",
+        )
+        started = _start(session, scenario, values, how)
     except ScenarioNotFound:
         if Path(scenario).is_dir():
             find_file(Path(scenario))  # raises with a better hint
@@ -153,10 +161,10 @@ def _show_refused_document(
     return exit_codes.REFUSED
 
 
-def _start(session: Session, scenario: str, values: dict[str, str], **how: Any) -> Run:
+def _start(session: Session, scenario: str, values: dict[str, str], how: Start) -> Run:
     if is_file_name(scenario):
-        return session.coordinator.start_document(_read_source(session, scenario), values, **how)
-    return session.coordinator.start_scenario(scenario, values, **how)
+        return session.coordinator.start_document(_read_source(session, scenario), values, how)
+    return session.coordinator.start_scenario(scenario, values, how)
 
 
 def _read_source(session: Session, scenario: str) -> str:
@@ -166,8 +174,9 @@ def _read_source(session: Session, scenario: str) -> str:
     return session.coordinator.read_document(read_content(file)).source
 
 
-def _dry_run(session: Session, scenario: str, values: dict[str, str]) -> int:
-    found = session.coordinator.plan_run(_read_source(session, scenario), values)
+def _dry_run(session: Session, scenario: str, values: dict[str, str], environment: str) -> int:
+    source = _read_source(session, scenario)
+    found = session.coordinator.plan_run(source, values, environment=environment)
     terminal = session.terminal
     if terminal.wants_json:
         terminal.document({"scenario": scenario, "steps": found.steps, **list_findings(found)})

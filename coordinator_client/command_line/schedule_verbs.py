@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.environment_verbs import add_environment_option
 from coordinator_client.command_line.given_variables import read_variables
 from coordinator_client.command_line.registrations import ScheduleRequest
 from coordinator_client.command_line.terminal import escape_text
@@ -40,6 +41,7 @@ def add_to(verbs: Any) -> None:
         "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
     )
     add_vars_file(parser)
+    add_environment_option(parser)
     parser.add_argument(
         "--window",
         type=_parse_window,
@@ -99,6 +101,8 @@ def show_schedule(session: Session, schedule: str, **_options: Any) -> int:
         f"[bold]{escape_text(found.name)}[/bold] runs {escape_text(found.subject)}: {when}",
         f"Next (UTC): {format_next_time(found)}",
     ]
+    if found.environment:
+        lines.append(f"Environment: {escape_text(found.environment)}")
     if found.variables:
         values = ", ".join(f"{name}={value}" for name, value in found.variables.items())
         lines.append(f"Variables: {escape_text(values)}")
@@ -111,7 +115,7 @@ def show_schedule(session: Session, schedule: str, **_options: Any) -> int:
 def set_schedule(
     session: Session, schedule: str, *, variables: list[str], vars_files: list[Path], by: str, **options: Any
 ) -> int:
-    names = ("cron", "scenario", "suite", "time_zone", "priority", "window")
+    names = ("cron", "scenario", "suite", "time_zone", "priority", "window", "environment")
     request = ScheduleRequest(
         name=schedule,
         variables=read_variables(variables, vars_files),

@@ -23,6 +23,7 @@ class Approval(Record):
     expires_at: datetime | None
     decided_by: str
     reason: str
+    environment: str = ""
     url: str = ""
     problem: str = ""
     steps: Sequence[PlannedStep] = ()

@@ -28,6 +28,17 @@ class Service(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Environment(Record):
+    """`services` has the words of each service there, by name."""
+
+    name: str
+    services: Mapping[str, Any]
+    description: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    protected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Host(Record):
     """`address` is empty for the machine of the worker itself."""
 
@@ -82,6 +93,7 @@ class Schedule(Record):
     next_at: datetime | None
     changed_by: str | None
     variables: Mapping[str, Any] = field(default_factory=dict)
+    environment: str = ""
     in_words: str = ""
     obstacle: str = ""
     suite: str = ""

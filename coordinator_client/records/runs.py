@@ -38,6 +38,7 @@ class Run(Record):
     url: str
     duration: float | None = None
     priority: int = 0
+    environment: str = ""
 
     @property
     def short_id(self) -> str:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from coordinator_client.synchronous.decisions import Approvals, Faults, Tokens, Webhooks
+from coordinator_client.synchronous.environments import Environments
 from coordinator_client.synchronous.events import Events
 from coordinator_client.synchronous.registrations import Hosts, Schedules, Services
 from coordinator_client.synchronous.runs import Runs
@@ -53,6 +54,7 @@ class Client:
         self.faults = Faults(self._transport)
         self.services = Services(self._transport)
         self.hosts = Hosts(self._transport)
+        self.environments = Environments(self._transport)
         self.schedules = Schedules(self._transport)
         self.approvals = Approvals(self._transport)
         self.webhooks = Webhooks(self._transport)

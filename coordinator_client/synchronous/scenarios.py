@@ -74,9 +74,12 @@ class Scenarios:
         path = f"scenarios/{quote_segment(name)}/versions/{version}"
         return parse(Version, self._transport.json("GET", path))
 
-    def plan(self, document: str, variables: Mapping[str, Any] | None = None) -> PlannedRun:
+    def plan(
+        self, document: str, variables: Mapping[str, Any] | None = None, *, environment: str = ""
+    ) -> PlannedRun:
         """What a run of the document would do, and what it would meet now; starts nothing."""
         body = {"document": document, "variables": dict(variables or {})}
+        body |= {"environment": environment} if environment else {}
         return parse(PlannedRun, self._transport.json("POST", "plan", body=body, repeatable=False))
 
     def translate(self, experiment: bytes, *, name: str = "") -> Translation:

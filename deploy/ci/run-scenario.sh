@@ -2,11 +2,12 @@
 # One CI job: import a folder of scenarios, run one, show its progress, save its JUnit report, end as the run ended.
 #
 #   export TEST_COORDINATOR_SERVER=https://coordinator.example  TEST_COORDINATOR_TOKEN=tc_…
-#   run-scenario.sh [--var NAME[=VALUE]]… [--vars-file FILE] [--raw] FOLDER NAME [JUNIT-FILE]
+#   run-scenario.sh [--var NAME[=VALUE]]… [--vars-file FILE] [--environment NAME] [--raw] FOLDER NAME [JUNIT-FILE]
 #
 # It needs nothing but curl. Each file of FOLDER is named after its scenario: checkout.yaml holds `checkout`.
 # --var sets a variable of the scenario, without a value to that of the environment variable; --vars-file is a
-# JSON file with names and values. A later one takes precedence. --raw prints each event as JSON.
+# JSON file with names and values. A later one takes precedence. --environment names the environment of the
+# coordinator whose services are used. --raw prints each event as JSON.
 # RUN_KEY, where the job has an id, keeps a job that is tried again from starting a second run.
 # A job that is cancelled (SIGTERM or Ctrl-C) stops the run and undoes its faults.
 # Ends with 0 where the run passed and left nothing injected, 1 where it did not, 2 where it could not be run.
@@ -56,7 +57,7 @@ add_file() {
 }
 
 server=${TEST_COORDINATOR_SERVER:-${COORDINATOR:-}}
-variables='' raw='' words=0 folder='' scenario='' junit=junit.xml
+variables='' environment='' raw='' words=0 folder='' scenario='' junit=junit.xml
 while [ "$#" -gt 0 ]; do
     case $1 in
     --var | --vars-file)
@@ -64,6 +65,12 @@ while [ "$#" -gt 0 ]; do
         if [ "$1" = --var ]; then add_variable "$2"; else add_file "$2"; fi
         shift
         ;;
+    --environment)
+        [ "$#" -gt 1 ] || usage
+        environment=$2
+        shift
+        ;;
+    --environment=*) environment=${1#--environment=} ;;
     --var=*) add_variable "${1#--var=}" ;;
     --vars-file=*) add_file "${1#--vars-file=}" ;;
     --raw) raw=yes ;;
@@ -96,8 +103,11 @@ done
 
 # Whatever is asked again with one key is done once: a lost answer starts no second run.
 key=${RUN_KEY:-$(date +%s)-$$}
+# Without an environment the word is left out, because earlier coordinators do not know it.
+where=''
+if [ -n "$environment" ]; then where=",\"environment\":\"$(json_text "$environment")\""; fi
 answer=$(ask --request POST --header "Idempotency-Key: $key" --header 'Content-Type: application/json' \
-    --data "{\"variables\":{$variables}}" --dump-header - "$api/scenarios/$scenario/runs") ||
+    --data "{\"variables\":{$variables}$where}" --dump-header - "$api/scenarios/$scenario/runs") ||
     give_up "$scenario was not started: $answer"
 location=$(printf '%s\n' "$answer" | tr -d '\r' | sed -n 's/^[Ll]ocation: *//p' | tail -n 1)
 run=$api${location#*/api/v1}

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, Permission, User
 _VIEW = tuple(
     f"scenarios.view_{model}"
     for model in (
-        *("scenario", "run", "event", "fault", "service", "host"),
+        *("scenario", "run", "event", "fault", "service", "host", "environment"),
         *("schedule", "scheduledtime", "approval", "webhook", "delivery"),
     )
 )
@@ -34,6 +34,7 @@ GROUPS = {
         "scenarios.delete_run",
         *("scenarios.add_service", "scenarios.change_service", "scenarios.delete_service"),
         *("scenarios.add_host", "scenarios.change_host", "scenarios.delete_host", "scenarios.protect_host"),
+        *("scenarios.add_environment", "scenarios.change_environment", "scenarios.delete_environment"),
         *("scenarios.add_webhook", "scenarios.change_webhook", "scenarios.delete_webhook"),
         "scenarios.view_auditentry",
     ),

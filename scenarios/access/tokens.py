@@ -20,6 +20,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
         "scenarios.view_fault",
         "scenarios.view_service",
         "scenarios.view_host",
+        "scenarios.view_environment",
         "scenarios.view_schedule",
         "scenarios.view_approval",
     ),
@@ -36,6 +37,9 @@ SCOPES: dict[str, tuple[str, ...]] = {
         "scenarios.change_host",
         "scenarios.delete_host",
         "scenarios.protect_host",
+        "scenarios.add_environment",
+        "scenarios.change_environment",
+        "scenarios.delete_environment",
     ),
     # Includes viewing, because an address may contain a secret.
     "webhooks": (

@@ -4,13 +4,18 @@ from django.core.exceptions import ValidationError
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from scenarios.control_room.forms import VariablesForm
-from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.control_room.forms import ENVIRONMENT, RunForm, VariablesForm
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, UnknownEnvironment
 from scenarios.domain.plan import Plan
 from scenarios.language.document import Document, build_plan
 from scenarios.library.warnings import find_refusals, find_start_delays, find_warnings
 from scenarios.pictures.plan_timeline import plan_timeline
+from scenarios.runs.environments import plan_in
 
+ABOUT_REGISTERED = (
+    "This is about the services as they are registered. Choose an environment and Dry run to see what a run "
+    "would meet there."
+)
 NEEDS_VARIABLES = "No plan to show: some variables have no default. Open the run form to enter them."
 
 
@@ -30,18 +35,29 @@ def draw_plan(plan: Plan) -> SafeString:
     return format_html('<ul class="forewarnings">{}</ul>{}', warnings, picture) if warnings else picture
 
 
-def find_delays(document: Document) -> list[str]:
+def find_delays(document: Document, environment: str = "") -> list[str]:
     """What would delay or end a run with the variables' defaults, or keep it from starting."""
     try:
-        plan = build_plan(document, {})
+        plan = plan_in(document, {}, environment)
     except (InvalidVariables, InvalidDocument):
         return []
     refused = (
-        f"As seen from this host, a run would end as errored: {reason}" for reason in find_refusals(plan)
+        f"As seen from this host, a run would end as errored: {reason}"
+        for reason in find_refusals(plan, environment)
     )
-    return [*find_start_delays(plan), *refused]
+    return [*find_start_delays(plan, environment), *refused]
+
+
+def find_delays_in_form(document: Document, form: RunForm) -> list[str]:
+    """As `find_delays`, in the chosen environment; before one is chosen, with a word about what they mean."""
+    environment = form.chosen_environment
+    found = find_delays(document, environment)
+    if found and form.has_environments and not environment:
+        return [*found, ABOUT_REGISTERED]
+    return found
 
 
 def show_at_fields(form: VariablesForm, error: InvalidVariables) -> None:
-    for name, sentence in error.errors.items():
+    errors = {ENVIRONMENT: str(error)} if isinstance(error, UnknownEnvironment) else error.errors
+    for name, sentence in errors.items():
         form.add_error(name if name in form.fields else None, ValidationError(sentence))

@@ -181,6 +181,7 @@ class RunAdmin(RunActions, WithoutFormAdmin):
                 origin="admin",
                 scenario=run.scenario,
                 priority=run.priority,
+                environment=run.environment,
                 by=cast("User", request.user),
             )
         except (InvalidDocument, InvalidVariables) as error:

@@ -14,18 +14,18 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from scenarios.admin.drawn_plans import draw_document, draw_plan, find_delays, show_at_fields
+from scenarios.admin.drawn_plans import draw_document, draw_plan, find_delays_in_form, show_at_fields
 from scenarios.admin.filtered_lists import NameOfServiceFilter, TypedFilter
 from scenarios.admin.named_rows import NamedRowsAdmin, read_typed_text, show_suggestions
 from scenarios.admin.new_test_page import NewTestPage
 from scenarios.admin.pages import address, button, page
 from scenarios.admin.scenario_actions import ScenarioActions
 from scenarios.control_room import home_queries
-from scenarios.control_room.forms import ScenarioForm, VariablesForm
+from scenarios.control_room.forms import RunForm, ScenarioForm
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioDeleted
 from scenarios.drivers import documents
 from scenarios.drivers.documents import describe_language
-from scenarios.language.document import Document, build_plan
+from scenarios.language.document import Document
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library.adapted_documents import adapt_document
 from scenarios.library.dry_run import list_steps
@@ -36,6 +36,7 @@ from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
 from scenarios.pictures.run_history import build_load_histories, draw_run_history
 from scenarios.runs import commands as run_commands
+from scenarios.runs.environments import plan_in
 from scenarios.runs.measured_runs import list_measured_runs
 
 LAST_RUNS = 10
@@ -154,9 +155,9 @@ class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
             return {**shown, "plan": str(error)}
         shown["plan"] = draw_document(document)
         if self.has_run_permission(request):
-            shown["run_form"] = VariablesForm(document.variables)
+            shown["run_form"] = RunForm(document.variables)
             shown["run_address"] = address(row, "run")
-            shown["delays"] = find_delays(document)
+            shown["delays"] = find_delays_in_form(document, shown["run_form"])
         return shown
 
     @page("draft/", post_only=True)
@@ -192,22 +193,22 @@ class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
             for problem in error.problems:
                 self.message_user(request, str(problem), messages.ERROR)
             return HttpResponseRedirect(address(scenario))
-        form = VariablesForm(document.variables, request.POST if request.method == "POST" else None)
+        form = RunForm(document.variables, request.POST if request.method == "POST" else None)
         context: dict[str, Any] = {}
         if form.is_valid() and "dry_run" in request.POST:
             context = self.dry_run(document, form)
         elif form.is_valid() and (run := self.start(request, scenario, form)) is not None:
             return HttpResponseRedirect(address(run))
-        context |= {"original": scenario, "form": form, "delays": find_delays(document)}
+        context |= {"original": scenario, "form": form, "delays": find_delays_in_form(document, form)}
         return self.render(request, "admin/scenarios/scenario/run.html", f"Run {scenario.name}", **context)
 
-    def dry_run(self, document: Document, form: VariablesForm) -> dict[str, Any]:
+    def dry_run(self, document: Document, form: RunForm) -> dict[str, Any]:
         try:
-            plan = build_plan(document, form.read_values())
+            plan = plan_in(document, form.read_values(), form.environment)
         except InvalidVariables as error:
             show_at_fields(form, error)
             return {}
-        targets = look_for_targets(plan)
+        targets = look_for_targets(plan, form.environment)
         return {
             "plan": draw_plan(plan),
             "steps": list(list_steps(plan)),
@@ -215,7 +216,7 @@ class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
             "targets": targets.chosen,
         }
 
-    def start(self, request: HttpRequest, scenario: Scenario, form: VariablesForm) -> Run | None:
+    def start(self, request: HttpRequest, scenario: Scenario, form: RunForm) -> Run | None:
         try:
             return run_commands.start_run(
                 scenario.document,
@@ -223,6 +224,7 @@ class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
                 origin="admin",
                 scenario=scenario,
                 by=cast("User", request.user),
+                environment=form.environment,
             )
         except InvalidVariables as error:
             show_at_fields(form, error)

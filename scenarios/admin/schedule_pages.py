@@ -34,7 +34,7 @@ class ScheduleAdmin(DeletedByServiceAdmin):
     list_per_page = 50
     change_form_template = "admin/scenarios/schedule/change_form.html"
     fieldsets = (
-        (None, {"fields": ["name", "scenario_name", "variables_text", "is_paused"]}),
+        (None, {"fields": ["name", "scenario_name", "environment", "variables_text", "is_paused"]}),
         ("When", {"fields": ["cron", "time_zone", "grace_minutes", "priority"]}),
         (
             "Window in which runs may start",

@@ -4,6 +4,7 @@ from scenarios.api import (
     all_events,
     approvals,
     discovered_services,
+    environments,
     events,
     faults,
     global_stop,
@@ -40,7 +41,7 @@ add_problem_handlers(api)
 RESOURCES = (
     *(health, tokens, scenarios, versions, suites, suite_runs, imports, plans),
     *(runs, events, all_events, looks, faults),
-    *(schedules, approvals, services, discovered_services, hosts, webhooks, global_stop),
+    *(schedules, approvals, services, discovered_services, environments, hosts, webhooks, global_stop),
 )
 for resource in RESOURCES:
     api.add_router("", resource.router)

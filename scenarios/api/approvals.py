@@ -46,6 +46,7 @@ class ApprovalInList(Schema):
     run: UUID | None = Field(alias="run_id")
     schedule: str | None
     scenario: str
+    environment: str = Field(description="The environment of the run or schedule; empty if none.")
     services: list[str] = Field(description="The protected services that would be touched.")
     asked_by: str = Field(alias="asked_by_name")
     asked_at: datetime
@@ -63,6 +64,11 @@ class ApprovalInList(Schema):
     def resolve_scenario(row: Approval) -> str:
         of = row.run or row.schedule
         return of.scenario_name if of else ""
+
+    @staticmethod
+    def resolve_environment(row: Approval) -> str:
+        of = row.run or row.schedule
+        return of.environment if of else ""
 
     @staticmethod
     def resolve_url(row: Approval) -> str:

@@ -55,6 +55,7 @@ TAGS = {
     "schedules": "When scenarios run by themselves.",
     "approvals": "What waits for a second person.",
     "services": "What scenarios act on.",
+    "environments": "Where services are elsewhere, as in staging.",
     "hosts": "The machines that scenarios inject faults on.",
     "webhooks": "Addresses that get messages about runs.",
     "global stop": "Stops every run, and lets none begin.",
@@ -71,6 +72,7 @@ DOCUMENT_SCHEMA = {
 PATCHES = {
     "ServicePatch": "ServiceRequest",
     "HostPatch": "HostRequest",
+    "EnvironmentPatch": "EnvironmentRequest",
     "SchedulePatch": "ScheduleRequest",
     "WebhookPatch": "WebhookRequest",
 }

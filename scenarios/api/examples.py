@@ -57,6 +57,7 @@ RUN: Example = {
     "created_by": "ada",
     "origin": "api",
     "variables": {"delay_ms": 700},
+    "environment": "staging",
     "priority": 0,
     "attempt": 1,
     "waiting_for": "",
@@ -168,6 +169,7 @@ SCHEDULE: Example = {
     **SCHEDULE_REQUEST,
     "name": "nightly",
     "variables": {},
+    "environment": "",
     "window_days": [],
     "grace_minutes": 15,
     "priority": 0,
@@ -184,6 +186,7 @@ APPROVAL: Example = {
     "run": RUN_ID,
     "schedule": None,
     "scenario": "exchange-latency",
+    "environment": "",
     "services": ["exchange"],
     "asked_by": "ada",
     "asked_at": "2026-01-01T12:00:00Z",
@@ -208,6 +211,12 @@ SERVICE: Example = {
     "held_by": None,
     "touched_by": ["exchange-latency"],
 }
+ENVIRONMENT_REQUEST: Example = {
+    "description": "The copy that releases are tried on.",
+    "services": {"exchange": {"base_url": "http://exchange.staging.example.com:9101", "protected": False}},
+    "variables": {"delay_ms": 300},
+}
+ENVIRONMENT: Example = {**ENVIRONMENT_REQUEST, "name": "staging", "protected": False}
 HOST_REQUEST: Example = {"address": "chaos@shop-1.example.com:22", "labels": {"role": "shop"}}
 HOST: Example = {**HOST_REQUEST, "name": "shop-1", "description": "", "protected": False, "held_by": None}
 WEBHOOK_REQUEST: Example = {
@@ -308,6 +317,10 @@ EXAMPLES: dict[str, Example] = {
     "ServiceRequest": SERVICE_REQUEST,
     "ServicePage": list_one(SERVICE),
     "ServiceInList": SERVICE,
+    "EnvironmentRequest": ENVIRONMENT_REQUEST,
+    "EnvironmentPatch": {"variables": {"delay_ms": None}},
+    "EnvironmentPage": list_one(ENVIRONMENT),
+    "EnvironmentInList": ENVIRONMENT,
     "HostRequest": HOST_REQUEST,
     "HostPage": list_one(HOST),
     "HostInList": HOST,

@@ -10,7 +10,19 @@ from ninja import Field
 from scenarios.api.problems import NotFoundError, ProblemAt, RefusedError
 from scenarios.language.yaml_tree import read_tree
 from scenarios.library.sync import AnyDocument
-from scenarios.models import Approval, Fault, Host, Run, Scenario, Schedule, Service, Suite, SuiteRun, Webhook
+from scenarios.models import (
+    Approval,
+    Environment,
+    Fault,
+    Host,
+    Run,
+    Scenario,
+    Schedule,
+    Service,
+    Suite,
+    SuiteRun,
+    Webhook,
+)
 from scenarios.models.fields import DNS_LABEL
 
 Row = TypeVar("Row", bound=Model)
@@ -33,6 +45,10 @@ def find_schedule(name: str) -> Schedule:
 
 def find_service(name: str) -> Service:
     return find_by_name(Service.objects.all(), name, "service")
+
+
+def find_environment(name: str) -> Environment:
+    return find_by_name(Environment.objects.all(), name, "environment")
 
 
 def find_host(name: str) -> Host:

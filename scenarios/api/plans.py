@@ -15,11 +15,12 @@ from scenarios.api.paging import Text
 from scenarios.api.problems import ProblemAt
 from scenarios.domain.outputs import make_storable
 from scenarios.drivers import documents
-from scenarios.language.document import Document, build_plan
+from scenarios.language.document import Document
 from scenarios.language.experiments.translation import translate
 from scenarios.library.dry_run import list_steps
 from scenarios.library.preflight import check_preflight
 from scenarios.models import Scenario
+from scenarios.runs.environments import plan_in
 
 router = Router(tags=["scenarios"])
 EXPERIMENT = describe_document("The experiment of Chaos Toolkit.", example_documents.EXPERIMENT)
@@ -28,6 +29,7 @@ EXPERIMENT = describe_document("The experiment of Chaos Toolkit.", example_docum
 class PlanRequest(Body):
     document: str = Field(description="The document that would run; it is not stored.")
     variables: dict[str, JsonValue] = {}
+    environment: Text | None = Field(None, description="As for a run.")
 
 
 class PlannedRun(Schema):
@@ -51,8 +53,9 @@ def plan_run(request: HttpRequest, body: PlanRequest) -> dict[str, Any]:
     """
     document = documents.read_document(body.document)
     check_stored(request, document)
-    plan = build_plan(document, make_storable(body.variables))
-    found = check_preflight(plan)
+    environment = body.environment or ""
+    plan = plan_in(document, make_storable(body.variables), environment)
+    found = check_preflight(plan, environment)
     return {
         "name": document.name,
         "steps": list(list_steps(plan)),

@@ -30,6 +30,7 @@ from scenarios.domain.errors import (
     OwnRequest,
     ScenarioDeleted,
     ServiceHeld,
+    UnknownEnvironment,
 )
 from scenarios.library.sync import CannotRemove, NameTaken
 from scenarios.suites.storage import SuiteIsRunning
@@ -217,6 +218,7 @@ def describe_database_outage(_error: OperationalError) -> HttpResponse:
 HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     InvalidDocument: describe_invalid_document,
     InvalidVariables: describe_invalid_variables,
+    UnknownEnvironment: lambda error: describe_invalid_fields({"environment": str(error)}),
     InvalidSchedule: lambda error: describe_invalid_fields(error.errors),
     InvalidFields: lambda error: describe_invalid_fields(
         {name: " ".join(said) for name, said in error.message_dict.items()}

@@ -1,4 +1,4 @@
-"""Services and hosts that are protected: only callers with the permission to protect may change them."""
+"""What is protected: only callers with the permission to protect may change it."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ from django.http import HttpRequest
 
 from scenarios.api.access import permit
 from scenarios.api.names import check_name, is_label
-from scenarios.models import Host, Service
+from scenarios.models import Environment, Host, Service
 
 
 @dataclass(frozen=True, slots=True)
 class Protection:
     """The rows of the model that are protected, and the permission that changing them needs."""
 
-    model: type[Host] | type[Service]
+    model: type[Environment] | type[Host] | type[Service]
     permission: str
 
     def list_needed_permissions(self, name: str, **_named: str) -> list[str]:
@@ -26,7 +26,7 @@ class Protection:
 
     def lock_for_change(
         self, request: HttpRequest, name: str, *, protects: bool | None
-    ) -> Host | Service | None:
+    ) -> Environment | Host | Service | None:
         """Lock and return the row, if there is one. Call it in a transaction.
 
         Raises:

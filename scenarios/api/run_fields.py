@@ -47,6 +47,7 @@ class RunInList(Schema):
     created_by: str | None
     origin: str = Field(description="Where the run was requested: admin, api, cli or schedule.")
     variables: dict[str, JsonValue]
+    environment: str = Field(description="The environment whose services it uses; empty if none.")
     priority: int = Field(description="Among waiting runs, the highest priority begins first.")
     attempt: int
     waiting_for: str = Field(description="What the run waits for; empty if nothing.")
@@ -56,7 +57,7 @@ class RunInList(Schema):
 
 
 class FigureComparison(Schema):
-    """A figure of the run beside the last 20 passed runs of the same document."""
+    """A figure of the run beside the last 20 passed runs of the same document and environment."""
 
     figure: str = Field(
         description="time_to_detect, time_to_recover, time_to_pass, or of a load p95 or error_rate."

@@ -60,6 +60,9 @@ class RunRequest(Body):
     """With `wait: false`, the run is refused if it could not begin at once."""
 
     variables: dict[str, JsonValue] = {}
+    environment: Text | None = Field(
+        None, description="Take the addresses of services, and other variables, from this environment."
+    )
     wait: bool = True
     priority: int = PRIORITY
 
@@ -165,6 +168,7 @@ def start(caller: Caller, source: str, body: RunRequest, stored: Scenario | None
         by=caller.user,
         wait=body.wait,
         priority=body.priority,
+        environment=body.environment or "",
     )
 
 

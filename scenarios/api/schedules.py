@@ -36,6 +36,7 @@ VERSIONED = Versioned(
         "scenario_name",
         "suite_name",
         "variables",
+        "environment",
         "cron",
         "time_zone",
         "window_days",
@@ -59,6 +60,7 @@ class ScheduleInList(Schema):
     scenario: str = Field(alias="scenario_name", description="Empty if it runs a suite.")
     suite: str = Field(alias="suite_name", description="Empty if it runs a scenario.")
     variables: dict[str, JsonValue]
+    environment: str = Field(description="The environment of its runs; empty if none.")
     cron: str
     time_zone: str
     window_days: list[int] = Field(description="1 is Monday; an empty list means every day.")
@@ -149,6 +151,7 @@ class ScheduleRequest(Body):
     suite: Text | None = None
     cron: str = Field(max_length=200, description="For example '30 2 * * MON-FRI'.")
     variables: dict[str, JsonValue] = {}
+    environment: Text | None = Field(None, description="The environment of its runs. A suite names its own.")
     time_zone: str = Field("UTC", max_length=64, description="For example 'Europe/Berlin'.")
     window_days: list[DayOfWeek] = Field(
         [], max_length=7, description="1 is Monday; an empty list means every day."
@@ -163,6 +166,7 @@ class ScheduleRequest(Body):
         values: dict[str, Any] = self.model_dump(exclude={"scenario", "suite", "paused"})
         values["scenario_name"] = self.scenario or ""
         values["suite_name"] = self.suite or ""
+        values["environment"] = self.environment or ""
         values["variables"] = make_storable(self.variables)
         values["window_days"] = sorted(set(self.window_days))
         values["window_from"] = time.fromisoformat(self.window_from) if self.window_from else None
@@ -251,6 +255,7 @@ def list_writable_fields(schedule: Schedule) -> dict[str, Any]:
         "suite": schedule.suite_name or None,
         "cron": schedule.cron,
         "variables": schedule.variables,
+        "environment": schedule.environment or None,
         "time_zone": schedule.time_zone,
         "window_days": schedule.window_days,
         "window_from": format_time_of_day(schedule.window_from),

@@ -22,6 +22,7 @@ from coordinator_client.parsing import parse
 from coordinator_client.records import Change, Event, Fault, PlannedRun, Run, Scenario, Version
 from scenarios import models
 from scenarios.command_line.local_decisions import LocalDecisions
+from scenarios.command_line.local_environments import LocalEnvironments
 from scenarios.command_line.local_errors import describe_left_out, explain_errors
 from scenarios.command_line.local_feed import LocalFeed
 from scenarios.command_line.local_registrations import LocalRegistrations
@@ -31,7 +32,6 @@ from scenarios.command_line.local_suites import LocalSuites
 from scenarios.domain.outcomes import RunState
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
-from scenarios.language.document import build_plan
 from scenarios.library import imports, preflight, sync
 from scenarios.library.dry_run import list_steps
 from scenarios.library.sync import CannotRemove, NameTaken
@@ -45,6 +45,7 @@ from scenarios.published.records import (
 from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop
+from scenarios.runs.environments import plan_in
 from scenarios.runs.recovery import undo_now
 from scenarios.suites.documents import read_any
 
@@ -56,7 +57,9 @@ EVENTS_PER_PAGE = 500
 POLL_SECONDS = 0.1
 
 
-class LocalCoordinator(LocalStarts, LocalRegistrations, LocalDecisions, LocalFeed, LocalSuites):
+class LocalCoordinator(
+    LocalStarts, LocalRegistrations, LocalEnvironments, LocalDecisions, LocalFeed, LocalSuites
+):
     place = "this machine"
 
     def close(self) -> None:
@@ -131,10 +134,10 @@ class LocalCoordinator(LocalStarts, LocalRegistrations, LocalDecisions, LocalFee
 
     # Runs
 
-    def plan_run(self, source: str, variables: Mapping[str, str]) -> PlannedRun:
+    def plan_run(self, source: str, variables: Mapping[str, str], *, environment: str = "") -> PlannedRun:
         with explain_errors():
-            plan = build_plan(drivers_documents.read_document(source), variables)
-            found = preflight.check_preflight(plan)
+            plan = plan_in(drivers_documents.read_document(source), variables, environment)
+            found = preflight.check_preflight(plan, environment)
             steps = [asdict(step) for step in list_steps(plan)]
         return parse(PlannedRun, {"steps": steps, **asdict(found)})
 

@@ -147,6 +147,7 @@ def _list_fields(row: models.Approval) -> dict[str, Any]:
         "run": str(row.run_id) if row.run_id else None,
         "schedule": row.schedule.name if row.schedule else None,
         "scenario": about.scenario_name if about else "",
+        "environment": about.environment if about else "",
         "services": row.services,
         "asked_by": row.asked_by_name,
         "asked_at": format_time(row.asked_at),

@@ -45,12 +45,12 @@ class LocalRegistrations:
         fields = asdict(request)
         fields["is_protected"] = fields.pop("protected")
         fields["description"] = _make_storable(request.description)
-        with _refusals():
+        with explain_refusals():
             saved = services.register_service(**fields, only_new=not replace)
         return _describe_services([saved])[0]
 
     def remove_service(self, name: str) -> None:
-        with _refusals():
+        with explain_refusals():
             services.delete_service(_find_service(name))
 
     def check_service(self, name: str) -> list[Check]:
@@ -66,7 +66,7 @@ class LocalRegistrations:
         return _describe_hosts([_find_host(name)])[0]
 
     def save_host(self, request: HostRequest, *, replace: bool) -> Host:
-        with _refusals():
+        with explain_refusals():
             saved = hosts.register_host(
                 request.name,
                 address=request.address,
@@ -78,7 +78,7 @@ class LocalRegistrations:
         return _describe_hosts([saved])[0]
 
     def remove_host(self, name: str) -> None:
-        with _refusals():
+        with explain_refusals():
             hosts.delete_host(_find_host(name))
 
     def check_host(self, name: str) -> list[Check]:
@@ -110,7 +110,7 @@ class LocalRegistrations:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def explain_refusals() -> Iterator[None]:
     try:
         yield
     except AlreadyRegistered as error:
@@ -132,6 +132,7 @@ def _list_columns(request: ScheduleRequest) -> dict[str, Any]:
         "suite_name": request.suite,
         "cron": request.cron,
         "variables": make_storable(dict(request.variables)),
+        "environment": str(make_storable(request.environment)),
         "time_zone": request.time_zone,
         "window_days": [],
         "window_from": begins,
@@ -221,6 +222,7 @@ def _describe_schedule(row: models.Schedule, *, in_full: bool = False) -> Schedu
         "scenario": row.scenario_name,
         "suite": row.suite_name,
         "variables": row.variables,
+        "environment": row.environment,
         "cron": row.cron,
         "time_zone": row.time_zone,
         "paused": row.is_paused,

@@ -18,7 +18,7 @@ ABSENT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A variable that differs; its values as text."""
+    """A variable that differs, or the environment; the values as text."""
 
     name: str
     this: str
@@ -41,7 +41,10 @@ class FigureOfBoth:
 
 
 def build_comparison(run: Run, key: str) -> dict[str, Any]:
-    """This run and the one with the key, else the last one before it that passed, else the last before it."""
+    """This run and the one with the key, else the last one before it that passed, else the last before it.
+
+    Those of the same environment come first.
+    """
     candidates = list_candidates(run)
     other = _choose_other(run, candidates, key)
     context: dict[str, Any] = {"run": run, "original": run, "candidates": candidates, "other": other}
@@ -53,7 +56,7 @@ def build_comparison(run: Run, key: str) -> dict[str, Any]:
     keys = dict.fromkeys([*figures[0], *figures[1]])
     return {
         **context,
-        "differences": list(_compare_variables(run, other)),
+        "differences": [*_compare_environments(run, other), *_compare_variables(run, other)],
         "lines": _compare_documents(run, other),
         "figures": [FigureOfBoth(key, figures[0].get(key), figures[1].get(key)) for key in keys],
         "timelines": ((run, this_timeline), (other, other_timeline)),
@@ -74,9 +77,11 @@ def list_candidates(run: Run) -> list[Run]:
 
 def _choose_other(run: Run, candidates: Sequence[Run], key: str) -> Run | None:
     chosen = _find_by_key(run, candidates, key)
-    earlier = [candidate for candidate in candidates if candidate.queued_at <= run.queued_at]
+    # Sorting is stable: of each environment, the newest stays first.
+    nearest = sorted(candidates, key=lambda candidate: candidate.environment != run.environment)
+    earlier = [candidate for candidate in nearest if candidate.queued_at <= run.queued_at]
     passed = [candidate for candidate in earlier if candidate.outcome == Outcome.PASSED]
-    found = next(iter((*chosen, *passed, *earlier, *candidates)), None)
+    found = next(iter((*chosen, *passed, *earlier, *nearest)), None)
     return Run.objects.get(pk=found.pk) if found is not None else None
 
 
@@ -90,6 +95,11 @@ def _find_by_key(run: Run, candidates: Sequence[Run], key: str) -> list[Run]:
         return found
     rows = Run.objects.filter(pk=wanted, scenario__isnull=False, scenario=run.scenario_id)
     return list(rows.exclude(pk=run.pk))
+
+
+def _compare_environments(run: Run, other: Run) -> Iterator[Difference]:
+    if run.environment != other.environment:
+        yield Difference("Environment", run.environment or ABSENT, other.environment or ABSENT)
 
 
 def _compare_variables(run: Run, other: Run) -> Iterator[Difference]:

@@ -1,7 +1,7 @@
 """Forms of the admin. They show the errors of the domain's validation at their fields."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -13,7 +13,7 @@ from scenarios.domain.timetable import WEEK
 from scenarios.drivers import documents
 from scenarios.language.variables import Variable, parse_pairs
 from scenarios.library.versions import Line, compare_lines
-from scenarios.models import Scenario, Schedule, Suite
+from scenarios.models import Environment, Scenario, Schedule, Suite
 from scenarios.planning import schedules
 
 # A complete scenario for the demo services, which can be run unchanged.
@@ -123,6 +123,10 @@ class ScenarioForm(forms.ModelForm[Scenario]):
         return source
 
 
+# No variable can have this name.
+ENVIRONMENT = "environment:"
+
+
 class VariablesForm(forms.Form):
     """A field for each variable; an empty field means the default."""
 
@@ -133,6 +137,43 @@ class VariablesForm(forms.Form):
 
     def read_values(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if value != ""}
+
+
+class RunForm(VariablesForm):
+    """Also asks for the environment, if there are any; an empty field may have a value there."""
+
+    def __init__(self, variables: Mapping[str, Variable], data: Any = None) -> None:
+        super().__init__(variables, data)
+        if names := list(Environment.objects.values_list("name", flat=True)):
+            for field in self.fields.values():
+                field.required = False
+            self.fields[ENVIRONMENT] = build_environment_field(names)
+            self.order_fields([ENVIRONMENT])
+
+    def read_values(self) -> dict[str, Any]:
+        return {name: value for name, value in super().read_values().items() if name != ENVIRONMENT}
+
+    @property
+    def environment(self) -> str:
+        return str(self.cleaned_data.get(ENVIRONMENT, ""))
+
+    @property
+    def has_environments(self) -> bool:
+        return ENVIRONMENT in self.fields
+
+    @property
+    def chosen_environment(self) -> str:
+        """Also before anything is sent, or if a variable has an error: then ""."""
+        return self.environment if self.is_bound and self.is_valid() else ""
+
+
+def build_environment_field(names: Sequence[str]) -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label="Environment",
+        required=False,
+        choices=[("", "none: services as they are registered"), *((name, name) for name in names)],
+        help_text="Where the services are. It also has values for variables that you leave empty.",
+    )
 
 
 def end_sentence(text: str) -> str:
@@ -216,7 +257,8 @@ class ScheduleForm(forms.ModelForm[Schedule]):
     class Meta:
         model = Schedule
         fields = [
-            *("name", "scenario_name", "cron", "time_zone", "grace_minutes", "priority", "is_paused"),
+            *("name", "scenario_name", "environment"),
+            *("cron", "time_zone", "grace_minutes", "priority", "is_paused"),
             *("window_days", "window_from", "window_to"),
         ]
         widgets = {
@@ -243,6 +285,11 @@ class ScheduleForm(forms.ModelForm[Schedule]):
         super().__init__(*arguments, **named)
         if "scenario_name" not in self.fields:  # absent for people who may only view
             return
+        if "environment" in self.fields:
+            names = list(Environment.objects.values_list("name", flat=True))
+            if (own := self.instance.environment) and own not in names:
+                names.append(own)
+            self.fields["environment"] = build_environment_field(names)
         if "priority" in self.fields:
             self.fields["priority"].required = False
         names = list(Scenario.objects.values_list("name", flat=True))

@@ -34,6 +34,7 @@ PLACES = (
     ("Runs", "scenarios_run_changelist", "scenarios.view_run"),
     ("Faults", "scenarios_fault_changelist", "scenarios.view_fault"),
     ("Services", "scenarios_service_changelist", "scenarios.view_service"),
+    ("Environments", "scenarios_environment_changelist", "scenarios.view_environment"),
     ("Hosts", "scenarios_host_changelist", "scenarios.view_host"),
     ("Schedules", "scenarios_schedule_changelist", "scenarios.view_schedule"),
     ("Approvals", "scenarios_approval_changelist", "scenarios.view_approval"),

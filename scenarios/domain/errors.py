@@ -39,6 +39,13 @@ class InvalidVariables(ScenarioError):  # noqa: N818
         super().__init__("\n".join(errors.values()))
 
 
+class UnknownEnvironment(InvalidVariables):
+    """There is no environment with the name."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__({"environment": sentence})
+
+
 class CannotBegin(ScenarioError):  # noqa: N818
     """The run would have to wait, but the caller does not want it to."""
 

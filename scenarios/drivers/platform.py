@@ -10,10 +10,11 @@ from django.conf import settings
 from pydantic import BaseModel
 
 from scenarios.domain import log_context, service_urls
+from scenarios.domain.environments import SEPARATOR, explain_missing_service, name_in
 from scenarios.domain.errors import StepImpossible
 from scenarios.drivers.hosts import TARGET_PREFIX
 from scenarios.drivers.installed import installed_drivers
-from scenarios.models import Host, Service
+from scenarios.models import DEFAULT_PROXY_SECRET, Environment, Host, Service
 from scenarios.ports import Proxy, RegisteredHost
 
 
@@ -45,17 +46,24 @@ class RegisteredServices:
     """The registered services and hosts at the time of creation: two short queries instead of some per step.
 
     `begun_with`: the addresses at the start of a run. Its faults are there, even if its services are now
-    registered elsewhere. `pinned`: the same of their proxies, and of its hosts; see `pin_places`.
+    registered elsewhere. `pinned`: the same of their proxies, and of its hosts; see `pin_places`. With an
+    `environment`, the services are those that it names, and no others.
     """
 
     def __init__(
-        self, begun_with: Mapping[str, str] | None = None, pinned: Mapping[str, Any] | None = None
+        self,
+        begun_with: Mapping[str, str] | None = None,
+        pinned: Mapping[str, Any] | None = None,
+        environment: str = "",
     ) -> None:
+        self._environment = environment
         rows = list(
             Service.objects.values_list(
                 "name", "base_url", "tls", "auth", "proxy", "proxy_listener", "proxy_secret"
             )
         )
+        if environment:
+            rows += _list_own_services([environment])
         self._addresses = {**{name: url for name, url, *_rest in rows}, **(begun_with or {})}
         proxies = {name: NamedProxy(*proxy) for name, _url, _tls, _auth, *proxy in rows if proxy[0]}
         kept = pinned or {}
@@ -74,14 +82,23 @@ class RegisteredServices:
             for name, (address, labels) in sorted(hosts.items())
         ]
 
+    def _name(self, service: str) -> str:
+        return name_in(service, self._environment)
+
     def address_of(self, service: str) -> str:
-        try:
-            return self._addresses[service]
-        except KeyError:
-            known = ", ".join(sorted(self._addresses)) or "none yet"
-            raise StepImpossible(
-                f"unknown service {service!r}; registered services: {known}. Register services in the admin."
-            ) from None
+        address = self._addresses.get(self._name(service))
+        # A document cannot name a service of an environment: the run says which one.
+        if address is None or SEPARATOR in service:
+            raise StepImpossible(self._explain_unknown(service))
+        return address
+
+    def _explain_unknown(self, service: str) -> str:
+        if self._environment:
+            ending = name_in("", self._environment)
+            named = sorted(name.removesuffix(ending) for name in self._addresses if name.endswith(ending))
+            return explain_missing_service(service, self._environment, named)
+        known = ", ".join(sorted(name for name in self._addresses if SEPARATOR not in name)) or "none yet"
+        return f"unknown service {service!r}; registered services: {known}. Register services in the admin."
 
     def find_proxy(self, service: str) -> NamedProxy:
         """How the service names its fault proxy.
@@ -91,8 +108,13 @@ class RegisteredServices:
         """
         self.address_of(service)
         try:
-            return self._proxies[service]
+            return self._proxies[self._name(service)]
         except KeyError:
+            if self._environment:
+                raise StepImpossible(
+                    f"the service {service!r} of the environment {self._environment!r} names no fault proxy; "
+                    "start one in front of it, and add its 'proxy' to the environment"
+                ) from None
             raise StepImpossible(
                 f"the service {service!r} names no fault proxy; start one in front of it, and register the "
                 f"URL of its control API with 'manage.py scenario service add {service} --replace --url URL "
@@ -103,7 +125,7 @@ class RegisteredServices:
         """`tls` and `auth` of the service, with references to secrets; "" stands for PROMETHEUS_URL."""
         if not service:
             return {"tls": settings.PROMETHEUS_TLS, "auth": settings.PROMETHEUS_AUTH}
-        return self._web.get(service, {})
+        return self._web.get(self._name(service), {})
 
     def hosts(self) -> Sequence[RegisteredHost]:
         return self._hosts
@@ -116,6 +138,24 @@ def _format_address(address: str) -> str:
         return address  # stored by other means: only the steps on this host fail, and say why
 
 
+def _list_own_services(environments: Iterable[str]) -> list[tuple[Any, ...]]:
+    """Services of environments, with the columns of the registered ones."""
+    found = Environment.objects.filter(name__in=list(environments)).values_list("name", "services")
+    return [
+        (
+            name_in(name, environment),
+            words["base_url"],
+            words.get("tls"),
+            words.get("auth"),
+            words.get("proxy", ""),
+            words.get("proxy_listener", ""),
+            words.get("proxy_secret") or DEFAULT_PROXY_SECRET,
+        )
+        for environment, named in found
+        for name, words in named.items()
+    ]
+
+
 def pin_places(names: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
     """What a run that holds these keeps: the addresses of the services, and their proxies and the hosts.
 
@@ -125,6 +165,8 @@ def pin_places(names: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
     services = Service.objects.filter(name__in=held)
     columns = ("name", "base_url", "tls", "auth", "proxy", "proxy_listener", "proxy_secret")
     rows = list(services.values_list(*columns))
+    environments = {name.partition(SEPARATOR)[2] for name in held} - {""}
+    rows += [row for row in _list_own_services(environments) if row[0] in held]
     proxies = {name: asdict(NamedProxy(*proxy)) for name, _url, _tls, _auth, *proxy in rows if proxy[0]}
     web = {name: {"tls": tls, "auth": auth} for name, _url, tls, auth, *_proxy in rows if tls or auth}
     named = [name.removeprefix(TARGET_PREFIX) for name in held if name.startswith(TARGET_PREFIX)]

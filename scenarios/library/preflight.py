@@ -20,13 +20,13 @@ class Preflight:
     targets: Sequence[str]
 
 
-def check_preflight(plan: Plan) -> Preflight:
-    refused = warnings.find_refusals(plan)
+def check_preflight(plan: Plan, environment: str = "") -> Preflight:
+    refused = warnings.find_refusals(plan, environment)
     found = warnings.find_plan_warnings(plan)  # the refusals contain unknown services
-    targets = warnings.look_for_targets(plan)
+    targets = warnings.look_for_targets(plan, environment)
     return Preflight(
         refused,
         [sentence for sentence in targets.unreachable if sentence not in refused],
-        [*found, *warnings.find_start_delays(plan)],
+        [*found, *warnings.find_start_delays(plan, environment)],
         targets.chosen,
     )

@@ -54,21 +54,21 @@ def find_plan_warnings(plan: Plan) -> list[str]:
     ]
 
 
-def find_start_delays(plan: Plan) -> list[str]:
+def find_start_delays(plan: Plan, environment: str = "") -> list[str]:
     """Why a run would not begin at once: the global stop, or a protected service."""
     stop = GlobalStop.objects.filter(pulled_at__isnull=False).first()
     found = [f"No run begins until {stop} is released"] if stop is not None else []
-    if services := approval_gate.find_protected(approval_gate.find_touched_services(plan)):
+    if services := approval_gate.find_protected(approval_gate.find_touched_services(plan, environment)):
         found.append(f"A run waits: {admission.describe_missing_approval(services)}")
     return found
 
 
-def find_refusals(plan: Plan) -> list[str]:
+def find_refusals(plan: Plan, environment: str = "") -> list[str]:
     """What would end a run before anything is injected, as seen from this process."""
-    return find_problems(plan, _build_runner())
+    return find_problems(plan, _build_runner(environment))
 
 
-def look_for_targets(plan: Plan) -> Targets:
+def look_for_targets(plan: Plan, environment: str = "") -> Targets:
     """Where nothing listens now, and where its faults would be. Waits a few seconds at most."""
     # A `tcp` probe of a port number often expects the port to be closed.
     placed = (
@@ -76,11 +76,11 @@ def look_for_targets(plan: Plan) -> Targets:
         for placed_step in list_placed_steps(plan)
         if placed_step.step.driver != "tcp" or "service" in placed_step.step.arguments
     )
-    return asyncio.run(preflight.look_for_targets(placed, _build_runner()))
+    return asyncio.run(preflight.look_for_targets(placed, _build_runner(environment)))
 
 
-def _build_runner() -> StepRunner:
-    return StepRunner(installed_drivers(), SitePlatform(), SystemClock())
+def _build_runner(environment: str) -> StepRunner:
+    return StepRunner(installed_drivers(), SitePlatform(environment=environment), SystemClock())
 
 
 def _find_unknown_services(plan: Plan) -> Iterator[str]:

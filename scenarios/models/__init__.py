@@ -3,6 +3,7 @@
 from scenarios.models import access  # noqa: F401 - its tables, too
 from scenarios.models.audit import AuditEntry
 from scenarios.models.charts import RunCharts, ServiceQuery
+from scenarios.models.environments import Environment
 from scenarios.models.faults import MAX_RETRY_DELAY, Fault, FaultQuerySet, Hold
 from scenarios.models.figures import RunFigures
 from scenarios.models.hosts import Host
@@ -28,6 +29,7 @@ __all__ = [
     "ApprovalQuerySet",
     "AuditEntry",
     "Delivery",
+    "Environment",
     "Event",
     "Fault",
     "FaultQuerySet",

@@ -203,8 +203,9 @@ class Fault(models.Model):
 class Hold(models.Model):
     """A service that only this run may use, until none of its faults is left there or may still arrive."""
 
-    # The name of a service or of an address, of a host after "host/", or of a container after "container/".
-    service = models.CharField(max_length=68, primary_key=True)
+    # The name of a service, with an environment after "@" perhaps, or of an address, of a host after "host/",
+    # or of a container after "container/".
+    service = models.CharField(max_length=127, primary_key=True)
     run = models.ForeignKey(Run, models.CASCADE, related_name="holds")
 
     def __str__(self) -> str:

@@ -33,6 +33,8 @@ class Schedule(models.Model):
     # With a default in the database, for processes of an earlier version, which know no suites.
     suite_name = models.CharField("suite", max_length=63, blank=True, default="", db_default="")
     variables = models.JSONField(default=dict, blank=True)
+    # For the same processes.
+    environment = models.CharField(max_length=63, blank=True, default="", db_default="")
     cron = models.CharField("cron line", max_length=200)
     time_zone = models.CharField(max_length=64, default="UTC")
     window_days = models.JSONField(

@@ -76,6 +76,8 @@ class Run(models.Model):
         null=True, blank=True, help_text="Copies of the scenarios that the document includes, by name."
     )
     variables = models.JSONField(default=dict)
+    # With a default in the database, for processes of an earlier version, which know no environments.
+    environment = models.CharField(max_length=63, blank=True, default="", db_default="")
     state = models.CharField(max_length=20, choices=build_choices(RunState), default=RunState.QUEUED)
     outcome = models.CharField(max_length=12, choices=build_choices(Outcome), blank=True)
     rollback = models.CharField(max_length=12, choices=build_choices(Rollback), blank=True)

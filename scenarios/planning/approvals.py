@@ -22,10 +22,11 @@ from scenarios.domain.outcomes import ApprovalState, RunState
 from scenarios.domain.plan import Plan
 from scenarios.drivers import documents
 from scenarios.language.document import Document, build_plan
-from scenarios.models import Approval, Host, Run, Scenario, Schedule, Service
+from scenarios.models import Approval, Environment, Host, Run, Scenario, Schedule, Service
 from scenarios.ports import Event
 from scenarios.runs import admission, approval_gate, task_queue
 from scenarios.runs import commands as run_commands
+from scenarios.runs.environments import add_values, check_services, read_environment
 from scenarios.runs.events import take_numbers, write_event
 
 PERMISSION = "scenarios.approve_run"
@@ -114,6 +115,7 @@ class PlannedRun:
     scenario: Scenario
     document: Document
     plan: Plan
+    variables: dict[str, Any]
     touched: list[str]
     protected: list[str]
     fingerprint: str
@@ -135,10 +137,17 @@ def plan_run(schedule: Schedule, scenario: Scenario) -> PlannedRun:
     included = documents.read_included(document)
     if included:
         document = documents.read_document(scenario.document, included)
-    plan = build_plan(document, schedule.variables)
-    touched, protected = admission.find_touched_and_protected(approval_gate.list_acting_steps(plan))
-    fingerprint = _fingerprint(schedule, [scenario.document, *([included] if included else [])], protected)
-    return PlannedRun(scenario, document, plan, touched, protected, fingerprint)
+    environment = read_environment(schedule.environment)
+    variables = add_values(document, schedule.variables, environment)
+    plan = build_plan(document, variables)
+    check_services(plan, environment)
+    acting = approval_gate.list_acting_steps(plan)
+    touched, protected = admission.find_touched_and_protected(acting, schedule.environment)
+    covered = [scenario.document, *([included] if included else [])]
+    if environment is not None:
+        covered.append([environment.services, environment.variables])
+    fingerprint = _fingerprint(schedule, covered, protected)
+    return PlannedRun(scenario, document, plan, variables, touched, protected, fingerprint)
 
 
 def request_for_schedule(schedule: Schedule, planned: PlannedRun | None = None) -> list[str]:
@@ -182,7 +191,9 @@ def request_where_changed() -> None:
 
     Documents are parsed only if they, their variables or the services have changed.
     """
-    is_protected = Exists(Service.objects.filter(is_protected=True))
+    is_protected = Exists(Service.objects.filter(is_protected=True)) | Exists(
+        Environment.objects.filter(is_protected=True)
+    )
     pending = Approval.objects.pending().filter(schedule=OuterRef("pk"))
     rows = Schedule.objects.filter(is_paused=False).select_related("changed_by")
     if not settings.PROTECTED_HOSTS:
@@ -200,7 +211,9 @@ def request_where_changed() -> None:
     registered = Service.objects.order_by("name").values_list("name", "base_url", "is_protected")
     hosts = Host.objects.values_list("name", "address", "labels", "is_protected")
     hosts_now = (json.dumps(row, sort_keys=True) for row in hosts.order_by("name"))
-    services_now = (*settings.PROTECTED_HOSTS, *hosts_now, *registered)
+    environments = Environment.objects.order_by("name").values_list("name", "services", "variables")
+    environments_now = (json.dumps(row, sort_keys=True) for row in environments)
+    services_now = (*settings.PROTECTED_HOSTS, *hosts_now, *environments_now, *registered)
     for schedule in found:
         scenario = scenarios.get(schedule.scenario_name)
         if scenario is None:
@@ -240,10 +253,14 @@ def find_plan(approval: Approval) -> Plan | None:
     """
     if approval.run is not None:
         document = documents.read_document(approval.run.document, approval.run.included or {})
-        return build_plan(document, find_variables(approval))
+        return build_plan(document, approval.run.variables)
     name = approval.schedule.scenario_name if approval.schedule else ""
     source = Scenario.objects.filter(name=name).values_list("document", flat=True).first() or ""
-    return build_plan(documents.read_document(source), find_variables(approval)) if source else None
+    if not source:
+        return None
+    document = documents.read_document(source)
+    environment = read_environment(approval.schedule.environment if approval.schedule else "")
+    return build_plan(document, add_values(document, find_variables(approval), environment))
 
 
 def find_variables(approval: Approval) -> dict[str, Any]:
@@ -269,4 +286,6 @@ def _facts(schedule: Schedule) -> list[Any]:
         schedule.scenario_name,
         schedule.variables,
         [schedule.cron, schedule.time_zone, str(schedule.window)],
+        # An earlier version has approved schedules without one.
+        *([schedule.environment] if schedule.environment else []),
     ]

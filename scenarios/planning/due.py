@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, Subquery
 
 from scenarios.database.errors import is_away
-from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
+from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables, UnknownEnvironment
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.progress import note_progress
 from scenarios.domain.timetable import Timetable
@@ -191,6 +191,7 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
             planned.plan,
             run_commands.Scheduled(schedule, begin_before=timetable.closes(now), approval=approval),
             scenario=planned.scenario,
+            variables=planned.variables,
             services=planned.touched,
             protected=planned.protected,
         )
@@ -198,6 +199,8 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
         raise Skipped(f"there is no scenario {schedule.scenario_name!r}") from error
     except InvalidDocument as error:
         raise Skipped(f"the scenario is invalid: {error}") from error
+    except UnknownEnvironment as error:
+        raise Skipped(str(error)) from error
     except InvalidVariables as error:
         raise Skipped(f"its variables no longer fit the scenario: {error}") from error
 

@@ -15,14 +15,14 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
+from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables, UnknownEnvironment
 from scenarios.domain.timetable import Timetable
 from scenarios.drivers import documents
-from scenarios.language.document import build_plan
 from scenarios.models import Scenario, Schedule, Suite
 from scenarios.planning import approvals
 from scenarios.planning.due import Skipped, check_may_start
 from scenarios.runs import admission
+from scenarios.runs.environments import plan_in
 from scenarios.suites.documents import read_stored_suite
 
 # A schedule starts runs in its author's name, who must have the permission to run.
@@ -104,9 +104,12 @@ def check_scenario(schedule: Schedule) -> None:
     if scenario is None:
         raise InvalidSchedule({"scenario_name": f"there is no scenario {schedule.scenario_name!r}"})
     try:
-        build_plan(documents.read_document(scenario.document), schedule.variables)
+        document = documents.read_document(scenario.document)
+        plan_in(document, schedule.variables, schedule.environment)
     except InvalidDocument as error:
         raise InvalidSchedule({"scenario_name": f"{scenario.name!r} is invalid: {error}"}) from error
+    except UnknownEnvironment as error:
+        raise InvalidSchedule({"environment": str(error)}) from error
     except InvalidVariables as error:
         raise InvalidSchedule({"variables": str(error)}) from error
 
@@ -117,6 +120,9 @@ def check_suite(schedule: Schedule) -> None:
         raise InvalidSchedule({"suite_name": "a schedule runs either a scenario or a suite; leave out one"})
     if schedule.variables:
         raise InvalidSchedule({"variables": "a suite has no variables; write values into its document"})
+    if schedule.environment:
+        rule = "a suite names its environment itself, with 'spec.environment'"
+        raise InvalidSchedule({"environment": rule})
     suite = Suite.objects.filter(name=schedule.suite_name).first()
     if suite is None:
         raise InvalidSchedule({"suite_name": f"there is no suite {schedule.suite_name!r}"})
@@ -156,7 +162,7 @@ def find_obstacle(schedule: Schedule) -> str:
         if schedule.suite_name:
             return ""  # each of its runs asks for its own approval
         planned = approvals.read_planned_run(schedule)
-    except (Skipped, InvalidSchedule, Scenario.DoesNotExist) as error:
+    except (Skipped, InvalidSchedule, UnknownEnvironment, Scenario.DoesNotExist) as error:
         return str(error)
     if planned.protected and approvals.find_approval(schedule, planned.fingerprint) is None:
         return admission.describe_missing_approval(planned.protected)

@@ -43,6 +43,7 @@ class RunRecord:
     stopping: bool
     last_event: int
     url: str
+    environment: str = ""
 
     @property
     def short_id(self) -> str:
@@ -137,6 +138,7 @@ def record_run(run: Run) -> RunRecord:
         stopping=run.stop_requested_at is not None and run.state != RunState.FINISHED,
         last_event=run.last_event,
         url=page_url(run),
+        environment=run.environment,
     )
 
 

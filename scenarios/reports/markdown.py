@@ -81,6 +81,8 @@ def _list_facts(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Run", str(run.pk)
     yield "Queued", f"{run.queued_at:%Y-%m-%d %H:%M:%S} UTC"
     yield "Started by", run.started_in_words
+    if run.environment:
+        yield "Environment", run.environment
     if facts.approval is not None:
         yield "Approval", facts.approval.in_words
     for name, length, compared in (

@@ -68,7 +68,8 @@ def find_protected(names: Iterable[str]) -> list[str]:
     """The protected ones of these services and hosts."""
     touched = list(names)
     services = Service.objects.filter(is_protected=True, name__in=touched).order_by("name")
-    return [*services.values_list("name", flat=True), *_find_protected_places(touched)]
+    own = registry.find_protected_in_environments(touched)
+    return [*services.values_list("name", flat=True), *own, *_find_protected_places(touched)]
 
 
 def _find_protected_places(touched: Iterable[str]) -> list[str]:
@@ -155,17 +156,19 @@ def release_holds(run: Run) -> None:
     Hold.objects.filter(run=run).exclude(service__in=still_broken).delete()
 
 
-def find_touched_and_protected(steps: Iterable[Step]) -> tuple[list[str], list[str]]:
+def find_touched_and_protected(steps: Iterable[Step], environment: str = "") -> tuple[list[str], list[str]]:
     """As `find_touched`, and which of these are protected; reads the registered services once."""
     acting = list(steps)
-    targets = _add_reached(collect_targets(acting))
+    targets = _add_reached(collect_targets(acting, environment))
     registered = registry.read_registry(targets)
     touched = registered.touched(targets) | host_targets.find_touched(targets.hosts)
     touched |= targets.containers.names | namespaces.find_touched(acting)
     return sorted(touched), [*registered.find_protected(touched), *_find_protected_places(touched)]
 
 
-def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: bool = True) -> list[str]:
+def find_touched(
+    steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: bool = True, environment: str = ""
+) -> list[str]:
     """What the steps act on: services by name, or by where one is registered however it is spelt, and `host`.
 
     Of an address where none is registered, the address that it is resolved to.
@@ -176,18 +179,21 @@ def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: 
     there. What `chaostoolkit` steps touch is not known; the settings limit it.
     """
     acting = list(steps)
-    targets = _add_reached(collect_targets(acting))
+    targets = _add_reached(collect_targets(acting, environment))
     touched = registry.find_touched(targets, lookups=lookups)
     touched |= host_targets.find_touched(targets.hosts, lookups=lookups)
     touched |= targets.containers.names | namespaces.find_touched(acting)
     return sorted({host if name == hosts.ANY_HOST else name for name in touched})
 
 
-def collect_targets(steps: Iterable[Step]) -> Targets:
-    """What the steps name; of one that is bound to its host, where the process listens that it names."""
+def collect_targets(steps: Iterable[Step], environment: str = "") -> Targets:
+    """What the steps name in the environment.
+
+    Of one that is bound to its host, also where the process listens that it names.
+    """
     acting = list(steps)
     listening = (_find_listening_addresses(step) for step in acting if hosts.is_host_bound(step))
-    named = Targets.of(acting, set().union(*listening))
+    named = Targets.of(acting, set().union(*listening), environment)
     return replace(named, hosts=HostTargets.of(acting), containers=ContainerTargets.of(acting))
 
 

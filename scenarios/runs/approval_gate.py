@@ -19,9 +19,9 @@ from scenarios.runs.events import take_numbers, write_event
 NOBODY_NAMED = "nobody named"
 
 
-def find_touched_services(plan: Plan) -> list[str]:
+def find_touched_services(plan: Plan, environment: str = "") -> list[str]:
     """The services that the plan acts on: a run has them for itself. What it only probes is shared."""
-    return admission.find_touched(list_acting_steps(plan))
+    return admission.find_touched(list_acting_steps(plan), environment=environment)
 
 
 def list_acting_steps(plan: Plan) -> list[Step]:

@@ -18,6 +18,7 @@ from scenarios.language.document import Document, build_plan
 from scenarios.models import Approval, GlobalStop, Run, RunCharts, Scenario, Schedule
 from scenarios.ports import Event
 from scenarios.runs import admission, approval_gate
+from scenarios.runs.environments import add_values, check_services, read_environment
 from scenarios.runs.events import take_numbers, write_event
 from scenarios.runs.task_queue import enqueue_run, enqueue_waiting_runs
 
@@ -40,15 +41,18 @@ def start_run(
     by: User | None = None,
     wait: bool = True,
     priority: int = 0,
+    environment: str = "",
 ) -> Run:
     """Write the run's row, and enqueue it. The row is the truth; the queue only wakes a worker.
 
     `scenario` is the stored scenario with this document, if there is one. If the run cannot begin now,
     because another run holds a service that it touches, or because a second person must approve it, it waits;
     without `wait`, it is refused. Of the runs that wait, those with a higher `priority` (-100 to 100) begin
-    first.
+    first. In an `environment`, services have the addresses that it names, and variables without a given value
+    have its values.
 
     Raises:
+        UnknownEnvironment: there is no such environment, or it lacks a service of the document.
         CannotBegin: something keeps it from beginning, without `wait`.
         InvalidDocument: the document does not fit the installed drivers.
         InvalidVariables: a value is missing, unknown, or of the wrong kind.
@@ -58,15 +62,20 @@ def start_run(
     included = read_included(document)
     if included:
         document = read_document(source, included)
-    plan = build_plan(document, variables)
+    place = read_environment(environment)
+    values = add_values(document, variables, place)
+    plan = build_plan(document, values)
+    check_services(plan, place)
+    targets = admission.collect_targets(approval_gate.list_acting_steps(plan), environment)
     run = Run(
         scenario=scenario,
         scenario_name=document.name,
         document=document.source,
         included=included or None,
-        variables=dict(variables),
-        services=approval_gate.find_touched_services(plan),
-        targets=admission.collect_targets(approval_gate.list_acting_steps(plan)).as_json(),
+        variables=values,
+        environment=environment,
+        services=approval_gate.find_touched_services(plan, environment),
+        targets=targets.as_json(),
         started_by=by,
         started_from=origin,
         priority=priority,
@@ -100,6 +109,7 @@ def start_scheduled_run(
     scheduled: Scheduled,
     *,
     scenario: Scenario,
+    variables: Mapping[str, Any],
     services: list[str],
     protected: list[str],
 ) -> Run:
@@ -113,9 +123,12 @@ def start_scheduled_run(
         scenario_name=document.name,
         document=document.source,
         included=read_included(document) or None,
-        variables=dict(schedule.variables),
+        variables=dict(variables),
+        environment=schedule.environment,
         services=services,
-        targets=admission.collect_targets(approval_gate.list_acting_steps(plan)).as_json(),
+        targets=admission.collect_targets(
+            approval_gate.list_acting_steps(plan), schedule.environment
+        ).as_json(),
         started_by=schedule.changed_by,
         started_from="schedule",
         priority=schedule.priority,

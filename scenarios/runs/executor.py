@@ -138,6 +138,7 @@ def build_journal(run: Run, claim: Claim, renewals: DatabaseThread | None = None
         clock=SystemClock(),
         lease_seconds=settings.LEASE_SECONDS,
         renewals=renewals,
+        environment=run.environment,
     )
 
 
@@ -151,7 +152,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
     engine = Engine(
         plan,
         drivers=installed_drivers(),
-        platform=await journal.write(SitePlatform, run.addresses, run.pinned),
+        platform=await journal.write(SitePlatform, run.addresses, run.pinned, run.environment),
         clock=SystemClock(),
         journal=journal,
         ledger=journal,

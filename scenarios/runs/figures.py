@@ -159,7 +159,7 @@ def compare_run(history: RunHistory) -> Comparisons:
 
 
 def compare_with_earlier(run: Run, figures: Figures) -> list[Comparison]:
-    """Each figure beside the last passed runs of the same document that ended before this run."""
+    """Each figure beside the last passed runs of the same document and environment, ended before this run."""
     return compare_figures(figures, read_earlier_figures(run))
 
 
@@ -176,7 +176,8 @@ def read_earlier_figures(run: Run) -> Mapping[FigureKey, Sequence[float]]:
     if run.finished_at is not None:
         rows = rows.filter(recorded_at__lt=run.finished_at)
     # A worker may have died between the figures and the end of its run.
-    rows = rows.filter(run__outcome=Outcome.PASSED).exclude(run=run.pk).order_by("-recorded_at")
+    same = {"run__outcome": Outcome.PASSED, "run__environment": run.environment}
+    rows = rows.filter(**same).exclude(run=run.pk).order_by("-recorded_at")
     found: defaultdict[FigureKey, list[float]] = defaultdict(list)
     for content in rows.values_list("content", flat=True)[:MAX_EARLIER_RUNS]:
         for key, value in decode_figures(content):

@@ -58,8 +58,10 @@ class DatabaseJournal:
         clock: Clock,
         lease_seconds: float,
         renewals: DatabaseThread | None = None,
+        environment: str = "",
     ) -> None:
         self._claim = claim
+        self._environment = environment
         self._scenario = scenario
         self._clock = clock
         self._lease_seconds = lease_seconds
@@ -189,6 +191,7 @@ class DatabaseJournal:
             lease_seconds=lease_seconds,
             touched=touched,
             fault_id=action.fault_id,
+            environment=self._environment,
         )
 
     async def mark_waiting_for_host(self, fault: Fault, reason: str) -> None:
@@ -241,7 +244,7 @@ class DatabaseJournal:
         return await self.write(ledger.list_faults_due_again, self._claim, at)
 
     async def find_new_address(self, fault: Fault) -> str:
-        return await self.write(ledger.find_new_address, fault)
+        return await self.write(ledger.find_new_address, fault, self._environment)
 
     async def rollback(self) -> Rollback:
         return await self.write(ledger.read_rollback, self._claim.run_id)

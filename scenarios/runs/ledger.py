@@ -17,7 +17,7 @@ from scenarios.domain.expectations import Expectations
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
 from scenarios.domain.plan import FaultCall, FaultOperation, Proof, Step, find_service
 from scenarios.drivers import hosts
-from scenarios.models import MAX_RETRY_DELAY, Fault, Run, Service
+from scenarios.models import MAX_RETRY_DELAY, Environment, Fault, Run, Service
 from scenarios.ports import Event, UndoResult
 from scenarios.ports import Fault as FaultFacts
 from scenarios.runs import admission
@@ -47,12 +47,15 @@ def open_fault(
     lease_seconds: float = 0.0,
     touched: frozenset[str] = frozenset(),
     fault_id: str = "",
+    environment: str = "",
 ) -> FaultFacts:
     """Write the fault as `injecting`; committed when this returns. `touched`: what a secret hides, too."""
     here = hosts.this_host()
     # A fault that only this host can inject, but any host can undo and probe, is bound to no host.
     undo_steps = [undo] if proof is None else [undo, proof.probe]
-    named = admission.find_touched([do, undo], hosts.format_target(here), lookups=False)
+    named = admission.find_touched(
+        [do, undo], hosts.format_target(here), lookups=False, environment=environment
+    )
     with on_disk(), fenced(claim) as run:
         write_event(run, event)
         row = Fault.objects.create(
@@ -168,13 +171,21 @@ def _build_faults(claim: Claim, rows: Any) -> list[FaultFacts]:
     return [build_fault(row, addresses) for row in found]
 
 
-def find_new_address(fault: FaultFacts) -> str:
-    """Where the undo's service is now, if it has moved; "" if it has not, or is unknown."""
+def find_new_address(fault: FaultFacts, environment: str = "") -> str:
+    """Where the undo's service is in the environment, if it has moved; "" if it has not, or is unknown."""
     service = find_service(fault.undo)
     if not service or not fault.address:
         return ""
-    address = Service.objects.filter(name=service).values_list("base_url", flat=True).first() or ""
+    address = _find_address(service, environment)
     return "" if address.rstrip("/") == fault.address.rstrip("/") else address
+
+
+def _find_address(service: str, environment: str) -> str:
+    """Where the service is now; "" if it is not registered."""
+    if environment:
+        named = Environment.objects.filter(name=environment).values_list("services", flat=True).first() or {}
+        return str(named.get(service, {}).get("base_url", ""))
+    return Service.objects.filter(name=service).values_list("base_url", flat=True).first() or ""
 
 
 def find_opened(claim: Claim, event: Event) -> FaultFacts:

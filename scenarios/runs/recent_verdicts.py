@@ -9,6 +9,8 @@ from scenarios.models import Run, RunFigures
 from scenarios.runs.figures import MAX_EARLIER_RUNS, Comparison, FigureKey, compare_figures, decode_figures
 
 MAX_RECENT = 8
+# What runs must have in common to be compared: the version of the document, and the environment.
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +26,30 @@ def list_recent_verdicts() -> list[RecentVerdict]:
     """The runs that ended last, the newest first."""
     rows = Run.objects.filter(state=RunState.FINISHED).for_a_list().select_related("figures")
     runs = list(rows.order_by("-finished_at")[:MAX_RECENT])
-    measured = [run.figures for run in runs if hasattr(run, "figures")]
-    earlier = {version: _read_passed(version, measured) for version in {row.version for row in measured}}
+    measured = [run for run in runs if hasattr(run, "figures")]
+    earlier = {key: _read_passed(key, measured) for key in set(map(_find_key, measured))}
     return [_describe(run, earlier) for run in runs]
 
 
-def _read_passed(version: str, measured: Iterable[RunFigures]) -> list[RunFigures]:
+def _find_key(run: Run) -> Key:
+    return run.figures.version, run.environment
+
+
+def _read_passed(key: Key, measured: Iterable[Run]) -> list[RunFigures]:
     """The figures of the passed runs of one document that the ended runs are compared with."""
-    same = [row for row in measured if row.version == version]
-    rows = RunFigures.objects.filter(version=version, outcome=Outcome.PASSED, run__outcome=Outcome.PASSED)
+    same = [run.figures for run in measured if _find_key(run) == key]
+    version, environment = key
+    rows = RunFigures.objects.filter(version=version, outcome=Outcome.PASSED)
+    rows = rows.filter(run__outcome=Outcome.PASSED, run__environment=environment)
     rows = rows.filter(recorded_at__lte=max(row.recorded_at for row in same))
     return list(rows.order_by("-recorded_at")[: MAX_EARLIER_RUNS + len(same)])
 
 
-def _describe(run: Run, earlier: Mapping[str, Sequence[RunFigures]]) -> RecentVerdict:
+def _describe(run: Run, earlier: Mapping[Key, Sequence[RunFigures]]) -> RecentVerdict:
     if not hasattr(run, "figures") or run.finished_at is None:
         return RecentVerdict(run, (), ())
     ended = run.finished_at
-    rows = [row for row in earlier[run.figures.version] if row.recorded_at < ended and row.run_id != run.pk]
+    rows = [row for row in earlier[_find_key(run)] if row.recorded_at < ended and row.run_id != run.pk]
     values: defaultdict[FigureKey, list[float]] = defaultdict(list)
     for row in rows[:MAX_EARLIER_RUNS]:
         for key, value in decode_figures(row.content):

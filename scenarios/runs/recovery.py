@@ -50,7 +50,7 @@ async def undo_left_behind(
     if run.state == RunState.RUNNING and (ended := await _end_without_undo(run, journal, claim)) is not None:
         return ended
     clock = SystemClock()
-    platform = await journal.write(SitePlatform, run.addresses, run.pinned)
+    platform = await journal.write(SitePlatform, run.addresses, run.pinned, run.environment)
     steps = StepRunner(installed_drivers(), platform, clock, gate=RunGate(run))
     renewing = asyncio.create_task(_renew_while_held(journal))
     plan = await asyncio.to_thread(find_fitting_plan, run)

@@ -2,12 +2,14 @@
 ONLY_REGISTERED_SERVICES all ask here which of them a connection reaches.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Self
 
+from django.db.models import DateTimeField, F, JSONField, Value
 from django.utils.crypto import salted_hmac
 
 from scenarios.domain import service_urls
@@ -23,8 +25,9 @@ from scenarios.domain.addresses import (
     parse_endpoint,
     resolve_places,
 )
+from scenarios.domain.environments import SEPARATOR, name_in
 from scenarios.domain.plan import Step, find_services, find_urls
-from scenarios.models import Hold, Service
+from scenarios.models import Environment, Hold, Service
 from scenarios.runs.container_targets import ContainerTargets
 from scenarios.runs.host_targets import HostTargets
 
@@ -48,7 +51,7 @@ class Targets:
     """What steps name: services, endpoints of their own, hosts and containers.
 
     `reached` is where faults of these hosts break connections, as the hosts are registered now: EVERY_HOST
-    and EVERY_PORT are possible there.
+    and EVERY_PORT are possible there. The services are those of the `environment`.
     """
 
     services: frozenset[str]
@@ -56,18 +59,21 @@ class Targets:
     hosts: HostTargets = field(default_factory=HostTargets)
     containers: ContainerTargets = field(default_factory=ContainerTargets)
     reached: frozenset[Endpoint] = frozenset()
+    environment: str = ""
 
     @classmethod
-    def of(cls, steps: Iterable[Step], more: Iterable[Endpoint] = ()) -> Self:
+    def of(cls, steps: Iterable[Step], more: Iterable[Endpoint] = (), environment: str = "") -> Self:
         listed = list(steps)
         # A longer one cannot be a service's name, and could not be held; its step will report it.
         services = {name for name in find_services(listed) if len(name) <= MAX_NAME_LENGTH}
         endpoints = {endpoint for url in find_urls(listed) if (endpoint := parse_endpoint(url)) is not None}
-        return cls(frozenset(services), frozenset(endpoints) | frozenset(more))
+        endpoints |= set(more)
+        return cls(frozenset(services), frozenset(endpoints), environment=environment)
 
     def as_json(self) -> dict[str, Any]:
         named = {"services": sorted(self.services), "endpoints": sorted(map(list, self.endpoints))}
-        return {**named, **self.hosts.as_json(), **self.containers.as_json()}
+        where = {"environment": self.environment} if self.environment else {}
+        return {**named, **self.hosts.as_json(), **self.containers.as_json(), **where}
 
     @classmethod
     def from_json(cls, written: Any) -> Self:
@@ -75,7 +81,8 @@ class Targets:
         stored = written or {}
         endpoints = ((str(host), int(port)) for host, port in stored.get("endpoints", ()))
         hosts, containers = HostTargets.from_json(stored), ContainerTargets.from_json(stored)
-        return cls(frozenset(stored.get("services", ())), frozenset(endpoints), hosts, containers)
+        services, environment = frozenset(stored.get("services", ())), stored.get("environment", "")
+        return cls(services, frozenset(endpoints), hosts, containers, environment=environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +151,10 @@ class Registry:
         connections, or whose proxy's, a fault of a host breaks. Of places where none is registered, the
         addresses.
         """
-        groups = [self._places.get(name, frozenset()) for name in targets.services]
+        named = {name_in(name, targets.environment) for name in targets.services}
+        groups = [self._places.get(name, frozenset()) for name in named]
         groups += [resolve_places(endpoint, lookups=False) for endpoint in targets.endpoints]
-        found = set(targets.services).union(*map(self.find_holds_for, groups))
+        found = named.union(*map(self.find_holds_for, groups))
         found |= self._find_reached(targets.reached)
         return found | self._find_sharers_of_listeners(found)
 
@@ -233,8 +241,51 @@ def read_held() -> Held:
 
 
 def read_services() -> list[Registered]:
-    columns = ("name", "base_url", "is_protected", "protected_since", "proxy", "proxy_listener")
-    return [Registered(*row) for row in Service.objects.values_list(*columns)]
+    """The registered services, and those of environments; one query, because each start of a run asks."""
+    columns = ("name", "base_url", "is_protected", "protected_since", "proxy", "proxy_listener", "inside")
+    registered = Service.objects.order_by().annotate(inside=Value(None, JSONField()))
+    environments = Environment.objects.order_by().annotate(
+        base_url=Value(""),
+        protected_since=Value(None, DateTimeField()),
+        proxy=Value(""),
+        proxy_listener=Value(""),
+        inside=F("services"),
+    )
+    rows = registered.values_list(*columns).union(environments.values_list(*columns), all=True)
+    found = []
+    for name, *place, inside in rows:
+        if inside is None:
+            found.append(Registered(name, *place))
+        else:
+            found += [_build_own(name_in(service, name), words) for service, words in inside.items()]
+    return sorted(found, key=attrgetter("name"))
+
+
+def _build_own(name: str, words: Mapping[str, Any]) -> Registered:
+    since = words.get("protected_since")
+    return Registered(
+        name,
+        words["base_url"],
+        bool(words.get("protected")),
+        datetime.fromisoformat(since) if since else None,
+        words.get("proxy", ""),
+        words.get("proxy_listener", ""),
+    )
+
+
+def find_protected_in_environments(names: Iterable[str]) -> list[str]:
+    """Those of the names that are protected services of environments."""
+    wanted = {name.partition(SEPARATOR)[2] for name in names} - {""}
+    if not wanted:
+        return []
+    rows = Environment.objects.filter(name__in=wanted, is_protected=True).values_list("name", "services")
+    protected = {
+        name_in(service, environment)
+        for environment, services in rows
+        for service, words in services.items()
+        if words.get("protected")
+    }
+    return sorted(protected.intersection(names))
 
 
 def find_touched(targets: Targets, *, lookups: bool = True) -> set[str]:

@@ -17,7 +17,7 @@ from scenarios.language.document import PATIENCE, TOO_MANY, Document
 from scenarios.language.messages import explain_errors, format_path
 from scenarios.language.yaml_nodes import Node, walk_tree
 from scenarios.language.yaml_tree import MAX_PROBLEMS, read_tree
-from scenarios.models import Host, Scenario, Service
+from scenarios.models import Environment, Host, Scenario, Service
 from scenarios.suites.cell_variables import SET_BY_SUITE, find_cell_variables
 from scenarios.suites.faults import FAULTS, KINDS, list_scenarios
 from scenarios.suites.schema import build_schema, json_schema
@@ -50,6 +50,7 @@ class KnownNames:
     services: Collection[str]
     hosts: Collection[str]
     variables: Mapping[str, Collection[str]] = field(default_factory=dict)
+    environments: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 def is_suite(source: str | bytes) -> bool:
@@ -83,7 +84,8 @@ def read_suite(source: str | bytes) -> SuiteDocument:
     services, hosts = (list(rows.objects.values_list("name", flat=True)) for rows in (Service, Host))
     stored = Scenario.objects.filter(name__in=list_scenarios()).values_list("name", "document")
     variables = {name: find_cell_variables(document) for name, document in stored}
-    known = KnownNames(services, hosts, variables)
+    environments = dict(Environment.objects.values_list("name", "services"))
+    known = KnownNames(services, hosts, variables, environments)
     return parse_suite(source, step_arguments(), fault_arguments(), known=known)
 
 
@@ -172,9 +174,16 @@ def _find_broken_references(tree: Node) -> Iterator[Problem]:
 
 
 def _find_unknown_names(tree: Node, known: KnownNames) -> Iterator[Problem]:
+    environment = _find_child(tree, "spec", "environment")
+    named = str(environment.value) if environment is not None else ""
+    registered_as = {
+        "host": sorted(known.hosts),
+        "environment": sorted(known.environments),
+        "service": sorted(known.environments.get(named, known.services)),
+    }
     for path, node in _list_names(tree):
         word = str(path[-1])
-        registered = sorted(known.hosts if word == "host" else known.services)
+        registered = registered_as[word]
         if isinstance(node.value, str) and "${" not in node.value and node.value not in registered:
             rule = f"unknown {word} {node.value[:80]!r}"
             if registered:
@@ -186,8 +195,9 @@ def _find_unknown_names(tree: Node, known: KnownNames) -> Iterator[Problem]:
 
 def _list_names(tree: Node) -> Iterator[tuple[Path, Node]]:
     """Where the suite names services and hosts."""
-    if (service := _find_child(tree, "spec", "service")) is not None:
-        yield ("spec", "service"), service
+    for word in ("environment", "service"):
+        if (found := _find_child(tree, "spec", word)) is not None:
+            yield ("spec", word), found
     for word, step in sorted(_STEPS):
         place = _find_child(tree, "spec", word, step)
         for driver in place.value if place is not None and isinstance(place.value, dict) else ():

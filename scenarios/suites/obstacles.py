@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from scenarios.models import Host, Scenario, Service
+from scenarios.models import Environment, Host, Scenario, Service
 from scenarios.suites.documents import SuiteDocument
 from scenarios.suites.faults import SuiteFault, list_needs
 from scenarios.suites.words import Dependency
@@ -24,12 +24,31 @@ class Registered:
 def read_registered(document: SuiteDocument) -> Registered:
     """Three queries, however large the suite is."""
     named = [dependency.service for dependency in document.spec.depends_on]
-    services = Service.objects.filter(name__in=named).values_list("name", "base_url", "proxy")
     return Registered(
-        {name: (url, proxy) for name, url, proxy in services},
+        read_addresses(document, named),
         set(Host.objects.values_list("name", flat=True)),
         set(Scenario.objects.values_list("name", flat=True)),
     )
+
+
+def read_addresses(document: SuiteDocument, names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The address and the fault proxy of each of the services that is there."""
+    wanted = set(names)
+    if environment := document.spec.environment:
+        found = Environment.objects.filter(name=environment).values_list("services", flat=True).first() or {}
+        return {
+            name: (words["base_url"], words.get("proxy", ""))
+            for name, words in found.items()
+            if name in wanted
+        }
+    rows = Service.objects.filter(name__in=wanted).values_list("name", "base_url", "proxy")
+    return {name: (url, proxy) for name, url, proxy in rows}
+
+
+def explain_missing_service(document: SuiteDocument, name: str) -> str:
+    if environment := document.spec.environment:
+        return f"the environment {environment!r} has no service {name!r} any more"
+    return f"the service {name!r} is not registered any more"
 
 
 def find_obstacles(document: SuiteDocument, cells: Iterable[tuple[Dependency, SuiteFault]]) -> dict[Key, str]:
@@ -56,7 +75,7 @@ def _list_obstacles(
     if not scenario:
         yield f"not for {dependency.kind}, only for {', '.join(fault.scenarios)}"
     if name not in registered.services:
-        yield f"the service {name!r} is not registered any more"
+        yield explain_missing_service(document, name)
         return
     if scenario not in registered.scenarios:
         yield f"the scenario {scenario!r} of the catalogue is not stored"

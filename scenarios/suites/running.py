@@ -33,8 +33,8 @@ from scenarios.runs import commands as run_commands
 from scenarios.suites.composition import compose_cell
 from scenarios.suites.documents import SuiteDocument, read_stored_suite
 from scenarios.suites.faults import FAULT_BY_NAME
-from scenarios.suites.obstacles import find_obstacles
-from scenarios.suites.storage import SuiteIsRunning, list_cells, save_cells
+from scenarios.suites.obstacles import explain_missing_service, find_obstacles, read_addresses
+from scenarios.suites.storage import SuiteIsRunning, find_environment, list_cells, save_cells
 from scenarios.suites.verdicts import CellVerdict, judge_run
 from scenarios.suites.words import Dependency
 
@@ -178,10 +178,15 @@ class _Turn:
         return _find_ending(cell.run)
 
     def _update_matrix(self, cell: TriedCell, run: Run, verdict: CellVerdict) -> None:
-        """The suite may have been changed since: cells that it no longer has are not updated."""
-        rows = SuiteCell.objects.filter(
-            suite=self._suite_run.suite, dependency=cell.dependency, fault=cell.fault
-        )
+        """The suite may have been changed since: cells that it no longer has are not updated.
+
+        If it is now for another environment, none are: a proof in staging says nothing about production.
+        """
+        # Locked, because `save_suite` deletes the proofs of another environment.
+        suite = Suite.objects.select_for_update(no_key=True).filter(runs=self._suite_run).first()
+        if suite is None or find_environment(suite.document) != (self._document.spec.environment or ""):
+            return
+        rows = SuiteCell.objects.filter(suite=suite, dependency=cell.dependency, fault=cell.fault)
         if verdict.state == TriedState.SKIPPED:
             rows.update(obstacle=verdict.reason)
         if verdict.state not in PROVED:
@@ -208,7 +213,7 @@ class _Turn:
             except (Scenario.DoesNotExist, ScenarioDeleted):
                 _note(cell, CellVerdict(TriedState.SKIPPED, "its scenario is not stored any more"))
             except Service.DoesNotExist:
-                rule = f"the service {cell.dependency!r} is not registered any more"
+                rule = explain_missing_service(self._document, cell.dependency)
                 _note(cell, CellVerdict(TriedState.SKIPPED, rule))
             else:
                 return True
@@ -217,14 +222,18 @@ class _Turn:
     def _begin(self, cell: TriedCell, dependency: Dependency) -> None:
         fault = FAULT_BY_NAME[cell.fault]
         scenario = Scenario.objects.get(name=fault.find_scenario(dependency.kind))
-        service = Service.objects.get(name=dependency.service)
-        made = compose_cell(self._document, dependency, fault, scenario.document, service.base_url)
+        addresses = read_addresses(self._document, [dependency.service])
+        if dependency.service not in addresses:
+            raise Service.DoesNotExist
+        url, _proxy = addresses[dependency.service]
+        made = compose_cell(self._document, dependency, fault, scenario.document, url)
         cell.run = run_commands.start_run(
             made.source,
             made.variables,
             origin=self._suite_run.started_from,
             scenario=scenario,
             by=self._suite_run.started_by,
+            environment=self._document.spec.environment or "",
         )
         cell.state = TriedState.RUNNING
         cell.save(update_fields=["run", "state"])

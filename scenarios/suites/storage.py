@@ -8,6 +8,7 @@ from django.db.models import F
 
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.suite_states import SuiteRunState
+from scenarios.language.yaml_tree import read_tree
 from scenarios.models import Suite, SuiteCell
 from scenarios.suites.documents import SuiteDocument, read_suite
 from scenarios.suites.faults import FAULT_BY_NAME, FAULTS, SuiteFault
@@ -23,7 +24,8 @@ def save_suite(document: SuiteDocument, *, by: User | None = None, replace: bool
     """Store a valid suite under its own name, replacing an earlier one if `replace` is true.
 
     A document that is already stored makes no new version. What runs have proved is kept for the cells that
-    the suite still has.
+    the suite still has, unless its environment has changed: a proof in staging says nothing about
+    production.
 
     Raises:
         IntegrityError: `replace` is false, and another suite is stored under this name.
@@ -39,6 +41,7 @@ def save_suite(document: SuiteDocument, *, by: User | None = None, replace: bool
         "changed_by": by,
     }
     with transaction.atomic():
+        earlier = Suite.objects.filter(name=document.name).values_list("document", flat=True).first()
         removed = Suite.history.filter(name=document.name).values_list("id", flat=True).first()
         first = {**fields, "pk": removed}
         if replace:
@@ -47,8 +50,15 @@ def save_suite(document: SuiteDocument, *, by: User | None = None, replace: bool
             )
         else:
             suite = Suite.objects.create(name=document.name, **first)
+        if earlier is not None and find_environment(earlier) != (document.spec.environment or ""):
+            suite.cells.all().delete()
         save_cells(suite, document)
     return suite
+
+
+def find_environment(source: str) -> str:
+    """That of a stored suite, even if there is no longer such an environment."""
+    return str(read_tree(source).plain()["spec"].get("environment") or "")
 
 
 def save_cells(suite: Suite, document: SuiteDocument) -> None:

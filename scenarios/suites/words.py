@@ -146,7 +146,7 @@ class Dependency(Declaration):
 class SuiteSpec(Declaration, Generic[AnyStep]):
     """Each dependency is broken in each way, one after another. Each fault is there for `hold` at least.
     After it, the service must be healthy again within `recover_within`. What a run has proved is fresh for
-    the time `fresh_for`.
+    the time `fresh_for`. The services are those of the `environment`, if one is named.
     """
 
     service: Label
@@ -156,6 +156,7 @@ class SuiteSpec(Declaration, Generic[AnyStep]):
     recover_within: PositiveDuration = RECOVERY_SECONDS
     fresh_for: PositiveDuration = FRESH_SECONDS
     hold: PositiveDuration = HOLD_SECONDS
+    environment: Label = Field(ABSENT)
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[BrokenRule]:

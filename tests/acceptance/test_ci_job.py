@@ -235,7 +235,7 @@ def test_variables_reach_the_run_as_they_are(folder: Path, shell: str) -> None:
     options = ("--vars-file", str(values), "--var", f"note={ODD}", "--var=status=200", "--var", "FROM_HERE")
     with scripted_api(*answers) as server:
         done = subprocess.run(
-            [shell, *build_command(folder, "passes", *options)],
+            [shell, *build_command(folder, "passes", *options, "--environment", "staging")],
             cwd=PROJECT,
             env=build_environment(server.url, "tc_made-up", FROM_HERE="a=b"),
             capture_output=True,
@@ -244,8 +244,9 @@ def test_variables_reach_the_run_as_they_are(folder: Path, shell: str) -> None:
             timeout=600,
         )
     assert done.returncode == 0, done.stderr
-    sent = json.loads(server.asked[2].body)["variables"]
-    assert sent == {"status": "200", "list": ["a, b", "}"], "note": ODD, "FROM_HERE": "a=b"}
+    sent = json.loads(server.asked[2].body)
+    assert sent["variables"] == {"status": "200", "list": ["a, b", "}"], "note": ODD, "FROM_HERE": "a=b"}
+    assert sent["environment"] == "staging"
 
 
 @pytest.mark.parametrize(

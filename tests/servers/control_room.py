@@ -38,6 +38,8 @@ PAGES = {
     "service": "/admin/scenarios/service/{service}/change/",
     "new-service": "/admin/scenarios/service/add/",
     "find-services": "/admin/scenarios/service/discover/",
+    "environments": "/admin/scenarios/environment/",
+    "new-environment": "/admin/scenarios/environment/add/",
     "hosts": "/admin/scenarios/host/",
     "host": "/admin/scenarios/host/1/change/",
     "schedules": "/admin/scenarios/schedule/",

@@ -20,7 +20,7 @@ OPEN = {"health", "ready"}
 WRITING = {"patch", "revoke", "put", "delete", "start", "stop", "retry", "acknowledge", "pull", "release"}
 WRITING |= {"pause", "resume", "approve", "refuse", "import", "test"}
 STORES_OR_CHECKS = {
-    *("put_scenario", "put_suite", "put_schedule", "put_service", "put_host"),
+    *("put_scenario", "put_suite", "put_schedule", "put_service", "put_environment", "put_host"),
     *("validate_scenario", "validate_suite"),
 }
 # Its answer would be kept with the key, and the secret in it.

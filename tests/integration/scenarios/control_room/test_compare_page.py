@@ -41,6 +41,18 @@ def test_differences_of_variables_and_documents_come_first(admin_client: Client)
     assert all("pause_ms" in text for kind, text in lines if kind == "added")
 
 
+def test_runs_of_two_environments_differ_and_that_of_the_same_one_is_chosen_first(
+    admin_client: Client,
+) -> None:
+    same, other, run = (carry_out(2.0) for _number in range(3))
+    Run.objects.filter(pk__in=[same.pk, run.pk]).update(environment="staging")
+    assert f'<option value="{same.pk}" selected>' in compare(admin_client, run)
+    content = compare(admin_client, run, str(other.pk))
+    assert "<td>Environment</td>" in content
+    assert '<td data-name="This run">staging</td>' in content
+    assert "<td>Environment</td>" not in compare(admin_client, run)
+
+
 def test_equal_runs_have_no_differences_but_their_own_figures(admin_client: Client) -> None:
     first, second = carry_out(2.0), carry_out(3.0)
     content = compare(admin_client, second, str(first.pk))

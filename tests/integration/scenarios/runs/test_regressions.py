@@ -113,6 +113,17 @@ def test_only_passed_runs_before_it_and_of_the_same_document_say_what_is_usual()
     assert counts == [0, 1]
 
 
+def test_runs_in_another_environment_do_not_say_what_is_usual() -> None:
+    store_earlier_runs(*[2.0] * 5)
+    Run.objects.update(environment="production")
+    staging = carry_out(6.0, limits=TWICE)
+    assert (staging.outcome, find_recovery(staging).usual) == (Outcome.PASSED, None)
+    Run.objects.exclude(pk=staging.pk).update(environment="")
+    usual = find_recovery(staging).usual
+    assert usual is not None
+    assert usual.count == 5
+
+
 def test_the_last_20_runs_count() -> None:
     store_earlier_runs(*[50.0] * 5, *[1.0] * 20)
     assert find_recovery(carry_out(1.0)).usual == Usual(1.0, 0.0, 20)

@@ -1,0 +1,177 @@
+"""The verb `environment`, with add, list, show and remove; and the option of other verbs that names one."""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.environments import EnvironmentRequest
+from coordinator_client.command_line.given_variables import read_variables
+from coordinator_client.command_line.terminal import escape_text
+from coordinator_client.command_line.verbs import (
+    Session,
+    Verb,
+    add_completed,
+    add_group,
+    add_vars_file,
+    add_verb,
+)
+from coordinator_client.command_line.wording import quote_command
+from coordinator_client.records import Environment
+
+VARIABLE_HELP = (
+    "A value of a variable there, without a value that of the environment variable; can be repeated."
+)
+
+
+def add_to(verbs: Any) -> None:
+    group = add_group(verbs, "environment", "Say where services are elsewhere, as in staging.")
+    add = _add_named(group, add_environment, "add", "Store an environment.")
+    add.add_argument(
+        "--service",
+        action="append",
+        default=None,
+        metavar="NAME=URL",
+        dest="services",
+        help="The address of a service there; can be repeated. With '--replace', these replace all.",
+    )
+    add.add_argument(
+        "--protect",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="protected",
+        help="Runs that act on this service there need the approval of a second person; can be repeated.",
+    )
+    add.add_argument(
+        "--proxy",
+        action="append",
+        default=[],
+        metavar="NAME=CONTROL_URL",
+        dest="proxies",
+        help="The control API of the fault proxy in front of a service there; can be repeated.",
+    )
+    add.add_argument(
+        "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
+    )
+    add_vars_file(add)
+    add.add_argument("--description", metavar="TEXT")
+    add.add_argument("--replace", action="store_true", help="Change an existing one.")
+    add_verb(group, list_environments, "list", "List the environments.")
+    _add_named(group, show_environment, "show", "Show an environment.")
+    _add_named(group, remove_environment, "remove", "Remove an environment.")
+
+
+def add_environment_option(parser: ArgumentParser) -> None:
+    add_completed(
+        parser,
+        "--environment",
+        completion.complete_environments,
+        help_text="Use the addresses and the variables of this environment.",
+        default="",
+        metavar="NAME",
+    )
+
+
+def _add_named(verbs: Any, function: Verb, name: str, help_text: str) -> ArgumentParser:
+    parser = add_verb(verbs, function, name, help_text)
+    add_completed(
+        parser,
+        "name",
+        completion.complete_environments,
+        metavar="NAME",
+        help_text="The name of the environment, such as staging.",
+    )
+    return parser
+
+
+def add_environment(
+    session: Session,
+    name: str,
+    services: Sequence[str] | None,
+    *,
+    protected: Sequence[str],
+    proxies: Sequence[str],
+    variables: list[str],
+    vars_files: list[Path],
+    replace: bool,
+    **options: Any,
+) -> int:
+    values = read_variables(variables, vars_files)
+    request = EnvironmentRequest(
+        name,
+        _read_services(services, protected, proxies),
+        values if variables or vars_files else None,
+        options["description"],
+    )
+    saved = session.coordinator.save_environment(request, replace=replace)
+    named = ", ".join(saved.services) or "no services yet"
+    words = f"Environment {escape_text(saved.name)} is stored, with {escape_text(named)}."
+    session.terminal.result(saved, words)
+    return exit_codes.DONE
+
+
+def _read_services(
+    services: Sequence[str] | None, protected: Sequence[str], proxies: Sequence[str]
+) -> dict[str, dict[str, Any]] | None:
+    if services is None and not protected and not proxies:
+        return None
+    found: dict[str, dict[str, Any]] = {
+        name: {"base_url": url} for name, url in (_split("--service", word) for word in services or ())
+    }
+    for name in protected:
+        _find(found, "--protect", name)["protected"] = True
+    for name, url in (_split("--proxy", word) for word in proxies):
+        _find(found, "--proxy", name)["proxy"] = url
+    return found
+
+
+def _split(option: str, word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals or not name or not value:
+        raise CommandRefused(f"Invalid '{option}' {word!r}; write it as NAME=URL.")
+    return name, value
+
+
+def _find(services: dict[str, dict[str, Any]], option: str, name: str) -> dict[str, Any]:
+    if name not in services:
+        raise CommandRefused(f"'{option}' names {name!r}, which has no '--service {name}=URL'.")
+    return services[name]
+
+
+def list_environments(session: Session, **_options: Any) -> int:
+    found = session.coordinator.list_environments()
+    columns = {
+        "Name": [environment.name for environment in found],
+        "Services": [", ".join(environment.services) or "-" for environment in found],
+        "Protected": ["yes" if environment.protected else "-" for environment in found],
+        "Variables": [_format_values(environment) or "-" for environment in found],
+    }
+    command = quote_command("environment add NAME --service SERVICE=URL")
+    session.terminal.rows(found, columns, empty=f"There are no environments; add one with {command}.")
+    return exit_codes.DONE
+
+
+def show_environment(session: Session, name: str, **_options: Any) -> int:
+    found = session.coordinator.find_environment(name)
+    lines = [f"[bold]{escape_text(found.name)}[/bold] {escape_text(found.description)}".strip()]
+    for service, words in found.services.items():
+        more = [word for word in (words.get("protected") and "protected",) if word]
+        proxy = [f"behind the fault proxy at {words['proxy']}"] if words.get("proxy") else []
+        lines.append(escape_text(", ".join([f"{service}: {words['base_url']}", *more, *proxy])))
+    if found.variables:
+        lines.append(f"Variables: {escape_text(_format_values(found))}")
+    session.terminal.result(found, "\n".join(lines))
+    return exit_codes.DONE
+
+
+def remove_environment(session: Session, name: str, **_options: Any) -> int:
+    session.coordinator.remove_environment(name)
+    session.terminal.result({"removed": name}, f"Environment {escape_text(name)} is removed.")
+    return exit_codes.DONE
+
+
+def _format_values(environment: Environment) -> str:
+    return ", ".join(f"{name}={value}" for name, value in environment.variables.items())
