@@ -155,6 +155,11 @@ def prometheus_auth(*, token: str, user: str, password: str) -> dict[str, Any]:
     if bool(user) != bool(password):
         missing = "PROMETHEUS_PASSWORD_SECRET" if user else "PROMETHEUS_USER"
         raise ImproperlyConfigured(f"{missing} is missing: a user needs a password, and the other way round.")
+    if ":" in user or not user.isprintable():
+        # https://www.rfc-editor.org/rfc/rfc7617#section-2
+        raise ImproperlyConfigured(
+            f"PROMETHEUS_USER={user!r} contains ':', which would end the user's name, or a control character."
+        )
     if user:
         return {"basic": {"user": user, "password": f"${{secret:{password}}}"}}
     return {"bearer": f"${{secret:{token}}}"} if token else {}

@@ -9,6 +9,7 @@ from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import CommandRefused
 from coordinator_client.command_line.environments import EnvironmentRequest
 from coordinator_client.command_line.given_variables import read_variables
+from coordinator_client.command_line.given_words import read_mapping
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import (
     Session,
@@ -54,6 +55,16 @@ def add_to(verbs: Any) -> None:
         help="The control API of the fault proxy in front of a service there; can be repeated.",
     )
     add.add_argument(
+        "--words",
+        action="append",
+        default=[],
+        metavar="NAME=WORDS",
+        help=(
+            "Further words of a service there, in YAML, such as '{proxy_secret: FAULT_PROXY_STAGING, "
+            "tls: {ca: staging.pem}}'; can be repeated."
+        ),
+    )
+    add.add_argument(
         "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
     )
     add_vars_file(add)
@@ -92,8 +103,6 @@ def add_environment(
     name: str,
     services: Sequence[str] | None,
     *,
-    protected: Sequence[str],
-    proxies: Sequence[str],
     variables: list[str],
     vars_files: list[Path],
     replace: bool,
@@ -102,7 +111,7 @@ def add_environment(
     values = read_variables(variables, vars_files)
     request = EnvironmentRequest(
         name,
-        _read_services(services, protected, proxies),
+        _read_services(services, options["protected"], options["proxies"], options["words"]),
         values if variables or vars_files else None,
         options["description"],
     )
@@ -114,13 +123,15 @@ def add_environment(
 
 
 def _read_services(
-    services: Sequence[str] | None, protected: Sequence[str], proxies: Sequence[str]
+    services: Sequence[str] | None, protected: Sequence[str], proxies: Sequence[str], words: Sequence[str]
 ) -> dict[str, dict[str, Any]] | None:
-    if services is None and not protected and not proxies:
+    if services is None and not protected and not proxies and not words:
         return None
     found: dict[str, dict[str, Any]] = {
         name: {"base_url": url} for name, url in (_split("--service", word) for word in services or ())
     }
+    for name, text in (_split("--words", word) for word in words):
+        _find(found, "--words", name).update(read_mapping("--words", text) or {})
     for name in protected:
         _find(found, "--protect", name)["protected"] = True
     for name, url in (_split("--proxy", word) for word in proxies):
@@ -131,7 +142,9 @@ def _read_services(
 def _split(option: str, word: str) -> tuple[str, str]:
     name, equals, value = word.partition("=")
     if not equals or not name or not value:
-        raise CommandRefused(f"Invalid '{option}' {word!r}; write it as NAME=URL.")
+        # Without its value, which may be a password.
+        shape = "NAME=WORDS" if option == "--words" else "NAME=URL"
+        raise CommandRefused(f"Invalid '{option}' of {name!r}; write it as {shape}.")
     return name, value
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.given_words import read_mapping
 from coordinator_client.command_line.registrations import HostRequest, ServiceRequest
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import Completer, Session, Verb, add_completed, add_group, add_verb
@@ -39,6 +40,14 @@ def _add_service_verbs(verbs: Any) -> None:
         help="The secret with the proxy's token (default: FAULT_PROXY_TOKEN).",
     )
     add.add_argument("--health", metavar="PATH", help="The path to request for its health.")
+    add.add_argument(
+        "--tls", metavar="WORDS", help="For steps without 'tls', in YAML: '{ca: shop.pem}'; '{}' removes it."
+    )
+    add.add_argument(
+        "--auth",
+        metavar="WORDS",
+        help="For steps without 'auth', in YAML: '{bearer: \"${secret:SERVICE_SHOP}\"}'; '{}' removes it.",
+    )
     _add_common(add)
     add_verb(verbs, list_services, "list", "List the services.")
     _add_named(verbs, show_service, "show", "Show a service.", "service")
@@ -111,6 +120,8 @@ def add_service(session: Session, name: str, url: str | None, *, replace: bool, 
             proxy=options["proxy"],
             proxy_listener=options["proxy_listener"],
             proxy_secret=options["proxy_secret"],
+            tls=read_mapping("--tls", options["tls"]),
+            auth=read_mapping("--auth", options["auth"]),
         ),
         replace=replace,
     )

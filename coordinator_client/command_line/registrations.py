@@ -21,6 +21,8 @@ class ServiceRequest:
     proxy: str | None = None
     proxy_listener: str | None = None
     proxy_secret: str | None = None
+    tls: Mapping[str, Any] | None = None
+    auth: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,11 @@ def test_the_command_line_stores_shows_and_uses_environments(scenario: CommandLi
         *("--proxy", "shop=http://127.0.0.1:8474", "--protect", "shop", "--var", "limit=2s"),
     )
     assert (added.code, added.out) == (0, "Environment staging is stored, with shop.\n"), added.err
+    words = "{tls: {verify: false}, proxy: http://127.0.0.1:1, proxy_secret: FAULT_PROXY_STAGING}"
+    worded = ("environment", "add", "worded", "--service", "shop=http://a.test", "--words", f"shop={words}")
+    (shop,) = scenario(*worded, "--json").json["services"].values()
+    assert (shop["tls"], shop["proxy_secret"]) == ({"verify": False}, "FAULT_PROXY_STAGING")
+    assert "has no '--service shop=URL'" in scenario("environment", "add", "b", *worded[-2:]).err
     again = scenario("environment", "add", "staging", "--service", "shop=http://other.test")
     assert (again.code, "Add '--replace' to change it." in again.err) == (2, True)
     shown = scenario("environment", "show", "staging").out

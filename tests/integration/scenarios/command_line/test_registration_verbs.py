@@ -76,6 +76,16 @@ def test_service_is_added_listed_changed_and_removed(scenario: CommandLine) -> N
     assert (gone.code, gone.err) == (2, f"There is no service 'shop'; {hint}")
 
 
+def test_credentials_of_a_service_are_set_kept_and_removed(scenario: CommandLine) -> None:
+    words = ("--tls", "{ca: shop.pem}", "--auth", '{"bearer": "${secret:SERVICE_SHOP}"}')
+    assert scenario("service", "add", "shop", "--url", URL, *words).code == 0
+    kept = scenario("service", "add", "shop", "--url", URL, "--replace", "--json").json
+    assert (kept["tls"], kept["auth"]) == ({"ca": "shop.pem"}, {"bearer": "${secret:SERVICE_SHOP}"})
+    assert "${secret:SERVICE_SHOP}" in scenario("service", "show", "shop").out
+    unset = scenario("service", "add", "shop", "--replace", "--tls", "{}", "--auth", "{}", "--json").json
+    assert (unset["tls"], unset["auth"]) == ({}, {})
+
+
 def test_host_is_added_listed_changed_and_removed(scenario: CommandLine) -> None:
     assert "No hosts are registered" in scenario("host", "list").out
     words = ("--ssh", "chaos@10.0.0.7:2222", "--label", "role=shop", "--label", "tier=a=b")
@@ -115,6 +125,12 @@ def test_add_of_a_registered_name_changes_nothing_without_replace(scenario: Comm
         (("shop", "--url", URL, "--proxy-listener", "127.0.0.1:1"), "A listener needs the fault proxy"),
         (("shop", "--url", URL, "--proxy", CONTROL, "--proxy-secret", "DATABASE"), "FAULT_PROXY"),
         (("shop", "--url", URL, "--health", "up"), "Invalid health_path: "),
+        (("shop", "--url", URL, "--auth", "hunter2"), "'--auth' is not a mapping in YAML or JSON"),
+        (("shop", "--url", URL, "--auth", "{bearer: hunter2}"), "must be a reference to a secret"),
+        (("shop", "--url", URL, "--auth", '{bearer: "${secret:OWN}"}'), "must begin with 'SERVICE'"),
+        (("shop", "--url", URL, "--tls", "[ca"), "'--tls' is not a mapping"),
+        (("shop", "--url", URL, "--tls", "{verify: .nan}"), "'--tls' is not a mapping"),
+        (("shop", "--url", URL, "--tls", "{ca: 2026-01-01, 1: 2}"), "tls"),
         (("shop", "--url", "tcp://shop:1", "--health", "/up"), "has no health path"),
         (("a" * 64, "--url", URL), "at most 63 characters"),
         (("Shop", "--url", URL), "Use a-z"),
