@@ -12,8 +12,12 @@ from django.conf import settings
 from django.db import connection
 
 from metrics_app.adapters import scrape_gauges
+from metrics_app.adapters.prometheus import adapter, runtime
+from scenarios.charts import answers, check
 from scenarios.domain import log_context
 from scenarios.domain.redaction import Redactor
+from scenarios.drivers import listening
+from scenarios.library import host_checks, proxy_checks, service_health, suggestions
 from tests.servers import (
     alertmanager,
     booted_systemd,
@@ -59,6 +63,19 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "victoria_metrics": (lambda: shutil.which("victoria-metrics"), "victoria-metrics, since Debian 13"),
 }
 
+# How long the product waits where somebody waits for its answer. A test of such a limit sets it itself.
+SHORT_LIMITS = (
+    (adapter, "SECONDS_A_SCRAPE_WAITS"),
+    (runtime, "SECONDS_A_SCRAPE_WAITS"),
+    (scrape_gauges, "TIME_LIMIT"),
+    (answers, "SECONDS"),
+    (check, "SECONDS"),
+    (suggestions, "SECONDS"),
+    (proxy_checks, "TIME_LIMIT"),
+    (service_health, "TIME_LIMIT"),
+    (host_checks, "PORT_TIME_LIMIT"),
+    (listening, "MAX_SECONDS"),
+)
 # They take long, though some have few tests. One that began last would keep the other processes waiting.
 LONG_FILES = (
     "tests/acceptance/test_postgresql.py",
@@ -107,9 +124,10 @@ def _secrets_are_forgotten() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _scrape_gauges_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine a thread may not run for longer than a scrape waits for it."""
-    monkeypatch.setattr(scrape_gauges, "TIME_LIMIT", 120)
+def _nobody_is_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a thread or server may not run for longer than the product waits for it."""
+    for module, name in SHORT_LIMITS:
+        monkeypatch.setattr(module, name, 120.0)
 
 
 def pytest_report_header() -> str:

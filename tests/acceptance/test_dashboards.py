@@ -140,7 +140,7 @@ def exceed_label_sets(port: int) -> None:
 
 
 def request(address: str, method: str, path: str, body: str | None = None) -> None:
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=300)
     headers = {"Content-Type": "application/json"} if body else {}
     connection.request(method, path, body, headers)
     connection.getresponse().read()
@@ -156,7 +156,7 @@ def gauges_unreadable(database: Path) -> Iterator[None]:
 
 
 def rename(database: Path, table: str, name: str) -> None:
-    with closing(sqlite3.connect(database, timeout=20, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(database, timeout=300, isolation_level=None)) as connection:
         connection.execute(f"ALTER TABLE {table} RENAME TO {name}")
 
 

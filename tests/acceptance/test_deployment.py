@@ -302,7 +302,7 @@ def answer(installed: Coordinator, path: str, host: str, scheme: str = "http") -
     headers = {"Host": host, "X-Forwarded-Proto": scheme}
     request = urllib.request.Request(f"http://127.0.0.1:{installed.port}{path}", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=300) as response:
             status: int = response.status
             return status
     except urllib.error.HTTPError as error:

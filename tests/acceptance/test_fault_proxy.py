@@ -30,7 +30,7 @@ class Running:
         self._control = re.findall(r"Control API on http://(\S+)", output)[0]
 
     def ask(self, method: str, path: str, content: Any = None, token: str = TOKEN) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection(self._control, timeout=60)
+        connection = http.client.HTTPConnection(self._control, timeout=300)
         body = json.dumps(content) if content is not None else None
         connection.request(method, path, body, {"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
@@ -39,7 +39,7 @@ class Running:
         return answer.status, json.loads(text) if text.startswith(b"{") else text.decode()
 
     def can_connect(self) -> bool:
-        connection = http.client.HTTPConnection(self.listener, timeout=60)
+        connection = http.client.HTTPConnection(self.listener, timeout=300)
         try:
             connection.request("GET", "/")
             connection.getresponse().read()

@@ -87,5 +87,5 @@ def test_the_web_process_logs_requests_only_on_request_and_then_in_the_same_shap
 
 def ask(address: str) -> None:
     request = urllib.request.Request(address, headers={"X-Request-ID": "abc-1"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         assert answer.headers["X-Request-ID"] == "abc-1"

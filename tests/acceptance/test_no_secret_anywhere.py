@@ -111,7 +111,7 @@ def shown(system: Coordinator) -> dict[str, bytes]:
             address = waiting.pop(0)
             if address in seen:
                 continue
-            answer = session.get(base + address, timeout=30)
+            answer = session.get(base + address, timeout=300)
             # Whether it is ready depends on what the watchdog has reported by now.
             assert answer.status_code < 500 or address == "/api/v1/ready", address
             seen[address] = answer.content + repr(answer.headers).encode()

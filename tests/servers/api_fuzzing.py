@@ -36,7 +36,7 @@ def fuzzed_installation(data: Path, **environment: str) -> Iterator[tuple[Coordi
 
 def answers(address: str) -> bool:
     try:
-        with urlopen(address, timeout=10) as answer:
+        with urlopen(address, timeout=300) as answer:
             return bool(answer.status == HTTPStatus.OK)
     except OSError:  # 503, or it is still starting
         return False

@@ -131,7 +131,7 @@ class Clients:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 300) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - the readers' own progress, which no event tells
             await asyncio.sleep(0.02)

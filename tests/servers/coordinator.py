@@ -131,7 +131,7 @@ class Coordinator:
             with psycopg.connect(url) as connection:
                 cursor = connection.execute(query.replace("?", "%s").encode(), values)
                 return cursor.fetchall() if cursor.description else []
-        with closing(sqlite3.connect(self.data / SQLITE_FILE, timeout=20)) as database, database:
+        with closing(sqlite3.connect(self.data / SQLITE_FILE, timeout=300)) as database, database:
             return database.execute(query, values).fetchall()
 
     def find_log(self, name: str) -> Path:

@@ -48,7 +48,7 @@ class CuttingRelay:
         while True:
             try:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._port), timeout=30)
+                far = socket.create_connection(("127.0.0.1", self._port), timeout=300)
             except OSError:
                 return
             far.settimeout(None)

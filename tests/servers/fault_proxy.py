@@ -26,7 +26,7 @@ class RunningProxy:
     listeners: tuple[str, ...] = ()
 
     def ask(self, method: str, path: str) -> Any:
-        connection = http.client.HTTPConnection(self.control.removeprefix("http://"), timeout=60)
+        connection = http.client.HTTPConnection(self.control.removeprefix("http://"), timeout=300)
         try:
             connection.request(method, path, headers={"Authorization": f"Bearer {TOKEN}"})
             return json.loads(connection.getresponse().read() or b"{}")

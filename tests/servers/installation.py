@@ -12,14 +12,14 @@ class Installation:
         self.prometheus = prometheus
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.web + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.web + path, timeout=300) as answer:
             body: bytes = answer.read()
             return body
 
     def query(self, promql: str) -> list[dict[str, Any]]:
         """The instant vector, by Prometheus's HTTP API."""
         address = f"{self.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': promql})}"
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=300) as answer:
             found = json.load(answer)
         assert found["status"] == "success"
         vector: list[dict[str, Any]] = found["data"]["result"]

@@ -77,7 +77,7 @@ class ApiServer:
             method=method,
             headers={"Authorization": f"Bearer {ADMIN}", "Content-Type": content_type},
         )
-        with urllib.request.urlopen(request, timeout=60, context=self._context) as answer:
+        with urllib.request.urlopen(request, timeout=300, context=self._context) as answer:
             content: dict[str, Any] = json.load(answer)
             return content
 

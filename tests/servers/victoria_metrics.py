@@ -22,7 +22,7 @@ class VictoriaMetrics:
     def query(self, promql: str) -> list[tuple[dict[str, str], float]]:
         """The labels and the value of each series of the answer."""
         asked = urllib.parse.urlencode({"query": promql})
-        with urllib.request.urlopen(f"{self._address}/api/v1/query?{asked}", timeout=60) as answer:
+        with urllib.request.urlopen(f"{self._address}/api/v1/query?{asked}", timeout=300) as answer:
             found = json.load(answer)["data"]["result"]
         return [(series["metric"], float(series["value"][1])) for series in found]
 

@@ -90,7 +90,7 @@ def get(port: int, path: str) -> tuple[bytes, int]:
 
     def answered() -> bool:
         nonlocal asked
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         with suppress(ConnectionError, http.client.HTTPException), closing(connection):
             connection.connect()
             asked += 1

@@ -89,7 +89,7 @@ def test_commands_that_record_after_a_reload_take_no_counts_away(tmp_path: Path)
 def test_no_server_warns_of_answers_to_head(tmp_path: Path) -> None:
     with gunicorn(tmp_path, WEB_CONCURRENCY="1") as server:
         for path in ("/metrics", "/admin/login/", "/nothing/here", "/static/admin/css/base.css"):
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)
             connection.request("HEAD", path, headers={"Connection": "close"})
             assert connection.getresponse().read() == b""
             connection.close()

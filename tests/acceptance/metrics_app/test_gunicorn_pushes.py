@@ -56,7 +56,7 @@ def gunicorn(data: Path, *options: str, **environment: str) -> Iterator[int]:
 
 
 def ask(port: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     try:
         connection.request("GET", "/", headers={"Connection": "close"})
         return connection.getresponse().status

@@ -48,7 +48,7 @@ def served(metrics: PrometheusMetricsAdapter) -> Iterator[int]:
 
 def ask(address: str, query: str) -> float | None:
     parameters = urllib.parse.urlencode({"query": query})
-    with urllib.request.urlopen(f"{address}/api/v1/query?{parameters}", timeout=60) as answer:
+    with urllib.request.urlopen(f"{address}/api/v1/query?{parameters}", timeout=300) as answer:
         result = json.load(answer)["data"]["result"]
     return float(result[0]["value"][1]) if result else None
 

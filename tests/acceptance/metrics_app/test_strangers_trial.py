@@ -54,7 +54,7 @@ def test_three_lines_give_exact_metrics(wheel: Path, tmp_path: Path, django: str
         prometheus(scraping(tmp_path / "prometheus.yml", port), tmp_path / "tsdb") as address,
     ):
         for _ in range(REQUESTS):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/order", timeout=60) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/order", timeout=300) as answer:
                 assert answer.read() == b"ordered"
         scraped = Installation(f"http://127.0.0.1:{port}", address)
         for expression, expected in EXPECTED.items():

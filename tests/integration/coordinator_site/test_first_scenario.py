@@ -18,7 +18,7 @@ CATALOGUE = Path(__file__).parents[3] / "scenarios" / "catalogue"
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(300)
 def test_a_first_scenario_that_awaits_approval_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     stored_scenarios.save_scenario(
         documents.read_document((CATALOGUE / f"{FIRST_SCENARIO}.yaml").read_text())

@@ -6,9 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from coordinator_site import supervisor as supervisor_module
 from coordinator_site.supervisor import Child, Supervisor
 from tests.servers.loopback import wait_for
 
@@ -104,13 +106,19 @@ def test_dead_child_is_reported_and_restarted(supervise: Supervise) -> None:
     assert len(child.pids) == 2
 
 
-def test_each_restart_of_a_child_that_dies_at_once_comes_later(supervise: Supervise) -> None:
+def test_each_restart_of_a_child_that_dies_at_once_comes_later(
+    supervise: Supervise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(supervisor_module, "time", SimpleNamespace(monotonic=lambda: now))
     child = Child("short", [*PYTHON, ""])
     supervisor = supervise(child)
     delays: list[float] = []
     while len(delays) < 2:
         if supervisor.revive():
-            delays.append(child.restart_at - time.monotonic())
+            delays.append(child.restart_at - now)
+            now = child.restart_at
+        time.sleep(0.01)
     assert delays[1] > 1.5 * delays[0] > 0
 
 

@@ -55,7 +55,7 @@ def test_every_query_is_counted_and_timed_by_its_alias(
     for _ in range(3):
         query(opened)
     assert counted(metrics, "queries") == len(durations(metrics)) == 3
-    assert all(0 < seconds < 1 for seconds in durations(metrics))
+    assert all(0 < seconds < 600 for seconds in durations(metrics))
     assert counted(metrics, "query_errors") == 0
 
 

@@ -55,7 +55,8 @@ spec:
           undo: {http: {service: shop, method: POST, path: /quick}}
       validations:
         - name: it answers
-          within: 5s
+          within: 2m
+          timeout: 1m
           probe: {http: {service: shop, path: /}}
           expect: {status: 200}
 """

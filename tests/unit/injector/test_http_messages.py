@@ -102,10 +102,11 @@ async def test_delayed_upload_makes_its_sender_wait(bench: Bench) -> None:
         _, writer = await bench.connect()
         size = 30_000_000
         writer.write(f"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode() + bytes(size))
-        await asyncio.sleep(0.3)
-        (connection,) = bench.relay.open
-        assert connection.client.transport is not None
-        assert not connection.client.transport.is_reading()
+
+        async def is_held_back() -> bool:
+            return [connection.client.transport.is_reading() for connection in bench.relay.open] == [False]  # type: ignore[union-attr] # it is connected
+
+        await until(is_held_back)
         assert not received
         bench.proxy.faults.remove("f1")
 

@@ -235,11 +235,11 @@ async def test_the_end_alone_can_be_late(bench: Bench) -> None:
     bench.inject(slow_close=0.5)
     reader, writer = await bench.connect()
     writer.write(b"hello")
-    writer.write_eof()
     assert await reader.readexactly(5) == b"hello"
     started = time.monotonic()
+    writer.write_eof()
     assert await reader.read() == b""
-    assert time.monotonic() - started >= 0.2
+    assert time.monotonic() - started >= 0.49  # the clock of the loop is read once for each of its rounds
     writer.close()
 
 

@@ -128,7 +128,7 @@ def test_concurrent_requests_with_one_key_start_one_run(
     together = threading.Barrier(8)
 
     def start(_number: int) -> tuple[int, bytes]:
-        together.wait(10)
+        together.wait(120)
         try:
             answer = Program(sender.secret, type(sender.client)()).post(START, {}, **KEY)
             return answer.status_code, answer.content

@@ -159,7 +159,7 @@ def test_concurrent_puts_create_one_schedule(threads: ThreadPoolExecutor, admin_
     secret, together = program(admin_user).secret, threading.Barrier(6)
 
     def put(number: int) -> int:
-        together.wait(10)
+        together.wait(120)
         try:
             status: int = (
                 Program(secret, Client()).ask("PUT", PLACE, {**WISH, "grace_minutes": number}).status_code

@@ -178,7 +178,7 @@ def test_reading_can_be_stopped_at_once_and_is_due_again_a_minute_later(
     async def begin_and_stop() -> None:
         charts = ChartReader()
         charts.go_on()
-        await asyncio.to_thread(server.was_asked.wait, 10)
+        await asyncio.to_thread(server.was_asked.wait, 120)
         await charts.stop()
 
     async_to_sync(begin_and_stop)()

@@ -33,7 +33,7 @@ spec:
           undo: {{http: {{service: target, method: DELETE, path: /fault}}}}
       validations:
         - name: it answers
-          timeout: 500ms
+          timeout: {timeout}
           probe: {{http: {{service: {service}, path: {path}}}}}
           expect: {expect}
 """
@@ -46,8 +46,10 @@ def target() -> Iterator[Target]:
         yield running
 
 
-def carried_out(path: str, expect: str = "{status: 200}", *, service: str = "target") -> Run:
-    source = DOCUMENT.format(path=path, expect=expect, service=service)
+def carried_out(
+    path: str, expect: str = "{status: 200}", *, service: str = "target", timeout: str = "2m"
+) -> Run:
+    source = DOCUMENT.format(path=path, expect=expect, service=service, timeout=timeout)
     run = run_commands.start_run(source, {}, origin="cli")
     ended = executor.carry_out(str(run.id), run.attempt)
     assert ended is not None
@@ -65,7 +67,7 @@ def test_a_run_is_carried_out_and_its_events_record_it(target: Target) -> None:
 
 
 def test_reports_list_what_was_left_out(target: Target) -> None:
-    source = DOCUMENT.format(path="/health", expect="{status: 200}", service="target")
+    source = DOCUMENT.format(path="/health", expect="{status: 200}", service="target", timeout="2m")
     source = source.replace("- name: break it", "- name: break it\n          when: false")
     source += "    - name: later\n      when: false\n      validations:\n"
     source += "        - {name: gone, probe: {http: {service: target}}, expect: {status: 200}}\n"
@@ -86,7 +88,8 @@ def test_reports_list_what_was_left_out(target: Target) -> None:
 
 def test_ids_of_run_and_fault_are_sent_and_kept(target: Target) -> None:
     ids = '"/fault?run=${run.id}&fault=${fault.id}"'
-    source = DOCUMENT.format(path="/health", expect="{status: 200}", service="target").replace("/fault", ids)
+    source = DOCUMENT.format(path="/health", expect="{status: 200}", service="target", timeout="2m")
+    source = source.replace("/fault", ids)
     run = run_commands.start_run(source, {}, origin="cli")
     assert executor.carry_out(str(run.id), run.attempt) is not None
     fault = Fault.objects.get()
@@ -114,7 +117,7 @@ def test_ids_of_run_and_fault_are_sent_and_kept(target: Target) -> None:
 def test_a_service_that_answers_badly_fails_the_run_with_a_reason_and_its_faults_are_undone(
     target: Target, path: str, expect: str, words: str
 ) -> None:
-    run = carried_out(path, expect)
+    run = carried_out(path, expect, timeout="500ms" if path == "/late" else "2m")
     assert run.outcome == Outcome.FAILED
     assert words in run.reason
     assert run.rollback == Rollback.CLEAN

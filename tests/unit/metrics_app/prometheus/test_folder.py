@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from metrics_app.adapters.prometheus import PrometheusMetricsAdapter, folder, slot_files, slots
+from metrics_app.adapters.prometheus import (
+    PrometheusMetricsAdapter,
+    adapter,
+    folder,
+    runtime,
+    slot_files,
+    slots,
+)
 from tests.exposition import samples, value
 from tests.other_process import OtherProcess
 
@@ -278,6 +285,8 @@ def test_a_process_that_is_stopped_during_a_claim_blocks_nobody_for_ever(
     directory: Path, metrics: PrometheusMetricsAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder, "SECONDS_TO_WAIT", 0.2)
+    for module in (adapter, runtime):
+        monkeypatch.setattr(module, "SECONDS_A_SCRAPE_WAITS", 0.2)
     monkeypatch.setattr(slot_files, "SECONDS_BETWEEN_TRIES", 0)
     with OtherProcess(directory) as other:
         other.run("from metrics_app.adapters.prometheus import folder; inside = folder.directory_locked")
@@ -299,7 +308,7 @@ def test_a_child_forked_in_the_midst_of_a_claim_does_not_keep_the_directory_lock
         other.run(f"Path({str(tmp_path / 'child')!r}).write_text(str(child))")
         try:
             other.kill()
-            with folder.directory_locked(directory, 10):
+            with folder.directory_locked(directory, 120):
                 pass
             survivor.run("metrics.inc_counter('orders_total', {})")
         finally:

@@ -89,7 +89,7 @@ async def test_stop_ends_an_endless_activity() -> None:
     step.cancel()
     with pytest.raises(asyncio.CancelledError):
         await step
-    assert time.perf_counter() - started < 15  # the activity never ends by itself
+    assert time.perf_counter() - started < 60  # the activity never ends by itself
     assert child_processes() == before
 
 

@@ -23,7 +23,7 @@ async def test_listening_port_is_connected(serve: Serve) -> None:
     platform = Platform(await serve(silence))
     seen = await Tcp().probe(TcpArguments(service="exchange"), platform)
     assert seen["connected"] is True
-    assert 0 < seen["elapsed"] < 5
+    assert 0 < seen["elapsed"] < 600
     port = int(platform.address.rpartition(":")[2])
     assert (await Tcp().act(TcpArguments(host="127.0.0.1", port=port), platform))["connected"] is True
 
