@@ -9,10 +9,12 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from time import thread_time
+from typing import Any
 
 import django
 from django.conf import settings
 from django.core.handlers.base import BaseHandler
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -96,9 +98,17 @@ def handler(middleware: list[str]) -> GetResponse:
 
 
 def wsgi() -> Callable[..., object]:
-    """The application for a server."""
+    """The application for a server; what is asked with the query "without" is not measured."""
     configure()
-    return get_wsgi_application()
+    measured = get_wsgi_application()
+    with override_settings(MIDDLEWARE=[]):
+        plain = WSGIHandler()
+
+    def answer(environ: dict[str, Any], start_response: Any) -> object:
+        chosen = plain if environ["QUERY_STRING"].startswith("without") else measured
+        return chosen(environ, start_response)
+
+    return answer
 
 
 def seconds_per_request(answer: GetResponse, requests: Sequence[HttpRequest]) -> float:
