@@ -28,11 +28,12 @@ from tests.servers.wall_clock import WallClock
 
 
 def test_a_paused_process_goes_on_when_the_lease_is_over(host: TargetHost, shop: int, pid_file: Path) -> None:
-    answer = host.inject("f1", "pause", lease=2, pidfile=str(pid_file))
+    answer = host.inject("f1", "pause", pidfile=str(pid_file))
     assert answer["done"] == {"pids": [shop], "mechanism": "SIGSTOP"}, answer
     assert host.has("f1")
     guardian = host.find_guardian("f1")
     assert os.getppid() != guardian
+    assert host.ask("renew", id="f1", lease=1)["ok"]
     wait_until_continued(shop)
     assert not host.has("f1")
     assert host.ask("renew", id="f1", lease=5)["code"] == "gone"
@@ -192,7 +193,7 @@ def test_a_fault_whose_guardian_was_killed_is_reported_and_ended(
 
 
 def test_the_next_call_ends_what_a_killed_guardian_left(host: TargetHost, shop: int, pid_file: Path) -> None:
-    host.inject("f1", "pause", lease=1, pidfile=str(pid_file))
+    host.inject("f1", "pause", lease=5, pidfile=str(pid_file))
     os.kill(host.find_guardian("f1"), signal.SIGKILL)
 
     def is_swept() -> bool:

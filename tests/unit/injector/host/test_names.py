@@ -99,8 +99,9 @@ def test_a_client_that_keeps_its_socket_meets_the_fault_and_its_end(
         assert ask_server(client, "db.example.com") == (2, "")
         resolving_host.ask("remove", id="f1")
         assert ask_server(client, "db.example.com") == (0, TRUE_ANSWER)
-        resolving_host.inject("f2", "dns", lease=3, answer="servfail")
+        resolving_host.inject("f2", "dns", answer="servfail")
         assert ask_server(client, "db.example.com") == (2, "")
+        resolving_host.ask("renew", id="f2", lease=1)
         wait_for(lambda: not resolving_host.has("f2"), what="the lease is over")
         wait_for(
             lambda: ask_server(client, "db.example.com") == (0, TRUE_ANSWER), what="the name is true again"

@@ -109,7 +109,7 @@ def test_answers_come_at_a_limited_rate(host: TargetHost, network: Loopback, ech
 def test_a_relay_whose_guardian_was_killed_is_given_up_with_the_lease(
     host: TargetHost, network: Loopback, echo: socket.socket
 ) -> None:
-    host.inject("f1", "latency", lease=3, to="127.0.0.1", port=get_port(echo), delay=0.1)
+    host.inject("f1", "latency", lease=6, to="127.0.0.1", port=get_port(echo), delay=0.1)
     guardian = host.find_guardian("f1")
     os.kill(guardian, signal.SIGKILL)
     wait_for(lambda: read_state(guardian) in {"", "Z"}, what="the guardian is dead")

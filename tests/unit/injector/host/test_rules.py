@@ -23,7 +23,7 @@ def test_a_blackhole_ends_by_the_kernel_alone(
     host: TargetHost, network: Loopback, server: socket.socket
 ) -> None:
     network.wait_until_connected(server)
-    assert host.inject("f1", "blackhole", lease=3, to="127.0.0.1", port=get_port(server))["ok"]
+    assert host.inject("f1", "blackhole", lease=6, to="127.0.0.1", port=get_port(server))["ok"]
     assert network.connect(server) == "timeout"
     with network.listen() as other:
         assert network.connect(other, 60) == "connected"

@@ -79,7 +79,7 @@ def test_a_name_that_would_arrive_as_another_is_refused(
     with pytest.raises(InvalidMetricNameError, match="OpenTelemetry"):
         pushing.inc_counter(name, {})
     pushing.inc_counter("orders_total", {})
-    assert pushing.push_now()
+    assert pushing.push_now(300)
     assert [found for found in receiver.pushes[-1].metrics if "orders" in found] == ["orders_total"]
 
 

@@ -30,7 +30,7 @@ def test_quantiles_of_what_arrives_are_right_within_the_error_of_the_scale(
     observed = sorted(chosen.lognormvariate(-3, 0.8) for _ in range(2001))
     for seconds in observed:
         exponential.observe_histogram("waited_seconds", seconds, {"queue": "a"})
-    assert exponential.push_now()
+    assert exponential.push_now(300)
     [point] = receiver.pushes[-1].metrics["waited_seconds"].exponential_histogram.data_points
     assert strings(point.attributes) == {"queue": "a"}
     assert (point.count, point.sum) == (len(observed), pytest.approx(sum(observed)))
@@ -50,6 +50,6 @@ def test_requests_are_exponential_then_too(
     recorder = exponential.request_recorder()
     recorder.begin("GET")
     recorder.finish(("GET", "home", 200), 0.1)
-    assert exponential.push_now()
+    assert exponential.push_now(300)
     [point] = receiver.pushes[-1].metrics["http_request_duration_seconds"].exponential_histogram.data_points
     assert point.count == sum(point.positive.bucket_counts) == 1

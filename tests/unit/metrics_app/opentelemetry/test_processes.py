@@ -10,9 +10,10 @@ from tests.otlp_receiver import Push, Receiver, find_number
 
 BEGIN = """
 import os, sys, threading
-from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter
+from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter, adapter
 from metrics_app.ports import GaugeSample, MetricsLabels
 
+adapter.LAST_PUSH_SECONDS = 300.0  # longer than any machine needs
 metrics = OpenTelemetryMetricsAdapter(MetricsLabels(service="shop", instance="shop-1"))
 metrics.register_scrape_gauges(lambda: [GaugeSample("scenario_runs", {"state": "queued"}, 1)])
 recorder = metrics.request_recorder()
@@ -29,7 +30,7 @@ def run(program: str) -> None:
     # Python 3.12 warns of a fork beside threads, which is what is tried here.
     warnings = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
     command = [sys.executable, *warnings, "-c", BEGIN + program]
-    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=600, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

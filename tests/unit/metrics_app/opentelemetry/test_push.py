@@ -17,7 +17,7 @@ CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 def test_a_counter_is_a_sum_that_only_grows(pushing: OpenTelemetryMetricsAdapter, receiver: Receiver) -> None:
     for total in (1, 2):
         pushing.inc_counter("scenario_runs_total", RUN)
-        assert pushing.push_now()
+        assert pushing.push_now(300)
         counter = receiver.pushes[-1].metrics["scenario_runs_total"]
         [point] = counter.sum.data_points
         assert (counter.sum.is_monotonic, counter.sum.aggregation_temporality) == (True, CUMULATIVE)
@@ -31,7 +31,7 @@ def test_names_with_dots_stay_as_they_were_declared(
     monkeypatch.setattr(current, "adapter", pushing)
     declared.counter("shop.orders", "Orders placed.", labels=("cart.kind",)).labels("gift").inc(2)
     declared.histogram("shop.wait", "Wait.").observe(3)
-    assert pushing.push_now()
+    assert pushing.push_now(300)
     metrics = receiver.pushes[-1].metrics
     [point] = metrics["shop.orders"].sum.data_points
     assert (strings(point.attributes), find_number(point)) == ({"cart.kind": "gift"}, 2)
@@ -43,7 +43,7 @@ def test_a_histogram_has_the_boundaries_of_the_catalogue(
 ) -> None:
     for seconds in (0.1, 0.2, 100_000):
         pushing.observe_histogram("scenario_run_duration_seconds", seconds, RUN)
-    assert pushing.push_now()
+    assert pushing.push_now(300)
     metric = receiver.pushes[-1].metrics["scenario_run_duration_seconds"]
     [point] = metric.histogram.data_points
     assert metric.unit == "s"
@@ -57,7 +57,7 @@ def test_what_adds_up_over_processes_is_a_sum_and_what_does_not_is_a_gauge(
 ) -> None:
     pushing.request_recorder().begin("GET")
     pushing.set_gauge("scenario_runs", 3, {"state": "queued"})
-    assert pushing.push_now()
+    assert pushing.push_now(300)
     metrics = receiver.pushes[-1].metrics
     in_progress = metrics["http_requests_in_progress"].sum
     assert (in_progress.is_monotonic, find_number(in_progress.data_points[0])) == (False, 1)
@@ -69,7 +69,7 @@ def test_constant_labels_are_resource_attributes_besides_those_of_the_environmen
 ) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,deployment.environment.name=test")
     pushing.inc_counter("orders_total", {})
-    assert pushing.push_now()
+    assert pushing.push_now(300)
     resource = receiver.pushes[-1].resource
     assert (resource["service.name"], resource["service.version"]) == ("shop", "2.0")
     assert resource["deployment.environment.name"] == "test"
@@ -82,10 +82,10 @@ def test_a_gauge_read_at_the_push_is_gone_when_it_is_not_read_any_more(
     found = [GaugeSample("scenario_runs", {"state": "queued"}, 7)]
     pushing.register_scrape_gauges(lambda: found)
     pushing.inc_counter("orders_total", {})
-    assert pushing.push_now()
+    assert pushing.push_now(300)
     assert find_number(receiver.pushes[-1].metrics["scenario_runs"].gauge.data_points[0]) == 7
     found.clear()
-    assert pushing.push_now()
+    assert pushing.push_now(300)
     assert "scenario_runs" not in receiver.pushes[-1].metrics
 
 
@@ -100,8 +100,9 @@ def test_it_pushes_by_itself_at_the_interval_of_the_environment(
 
 
 def test_what_is_recorded_last_is_pushed_when_it_is_closed(
-    pushing: OpenTelemetryMetricsAdapter, receiver: Receiver
+    pushing: OpenTelemetryMetricsAdapter, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("metrics_app.adapters.opentelemetry.adapter.LAST_PUSH_SECONDS", 300.0)
     pushing.inc_counter("orders_total", {})
     pushing.observe_histogram("scenario_run_duration_seconds", 1, RUN)
     pushing.close()
@@ -122,7 +123,7 @@ def test_the_standard_variables_hold(options: MetricsOptions, receiver: Receiver
     for increments in (1, 2):
         for _ in range(increments):
             adapter.inc_counter("orders_total", {})
-        assert adapter.push_now()
+        assert adapter.push_now(300)
         push = receiver.pushes[-1]
         assert find_number(push.metrics["orders_total"].sum.data_points[0]) == increments
         assert (push.headers[":path"], push.headers["authorization"]) == ("/here", "Bearer secret")
@@ -146,6 +147,6 @@ def test_label_value_that_is_not_text_does_not_stop_the_push(
     pushing: OpenTelemetryMetricsAdapter, receiver: Receiver
 ) -> None:
     pushing.register_scrape_gauges(lambda: [GaugeSample("scenario_runs", {"state": "\udcff"}, 1)])
-    assert pushing.push_now()
+    assert pushing.push_now(300)
     [point] = receiver.pushes[-1].metrics["scenario_runs"].gauge.data_points
     assert strings(point.attributes) == {"state": "?"}

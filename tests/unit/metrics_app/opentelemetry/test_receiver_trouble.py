@@ -56,7 +56,7 @@ def test_nothing_is_lost_when_a_receiver_answers_again(
     hanging.wait_until_asked()
     record(pushing)
     hanging.answering.set()
-    assert pushing.push_now(30)
+    assert pushing.push_now(300)
     assert value(hanging.exposition(), "http_requests_total") == 2 * REQUESTS
     assert value(hanging.exposition(), "http_request_duration_seconds_count") == 2 * REQUESTS
 
@@ -101,10 +101,10 @@ def test_what_a_receiver_refuses_is_logged_and_comes_with_the_next_push(
 ) -> None:
     receiver.answer = 400
     pushing.inc_counter("orders_total", {})
-    assert pushing.push_now(30)
+    assert pushing.push_now(300)
     assert "Failed to export metrics batch code: 400" in caplog.text
     receiver.answer = 200
-    assert pushing.push_now(30)
+    assert pushing.push_now(300)
     assert value(receiver.exposition(), "orders_total") == 1
 
 
@@ -130,8 +130,8 @@ def test_what_the_sdk_raises_is_logged_and_the_next_push_works(
 ) -> None:
     monkeypatch.setenv("OTEL_METRICS_EXEMPLAR_FILTER", "nonsense")
     pushing.inc_counter("orders_total", {})
-    assert pushing.push_now(30)
+    assert pushing.push_now(300)
     assert "Unknown exemplar filter 'nonsense'" in caplog.text
     monkeypatch.delenv("OTEL_METRICS_EXEMPLAR_FILTER")
-    assert pushing.push_now(30)
+    assert pushing.push_now(300)
     assert value(receiver.exposition(), "orders_total") == 1

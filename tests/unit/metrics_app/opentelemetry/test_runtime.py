@@ -18,7 +18,7 @@ CORE = {"process_cpu_seconds_total", "python_gc_collections_total", "python_info
 
 @pytest.fixture
 def push(pushing: OpenTelemetryMetricsAdapter, receiver: Receiver) -> Push:
-    assert pushing.push_now()
+    assert pushing.push_now(300)
     return receiver.pushes[-1]
 
 

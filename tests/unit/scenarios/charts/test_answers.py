@@ -129,4 +129,4 @@ async def test_samples_outside_what_was_asked_are_left_out(server: FalsePromethe
 async def test_the_question_is_a_form_with_the_window(server: FalsePrometheus) -> None:
     await read("rate(up[1m])")
     wanted: Form = {"query": "rate(up[1m])", "start": "1000.000", "end": "1009.500", "step": "1"}
-    assert server.asked[0] == {**wanted, "timeout": "4s"}
+    assert server.asked[0] == {**wanted, "timeout": f"{answers.SECONDS:g}s"}
