@@ -25,7 +25,7 @@ COLOURS = {
 
 
 def add_to(verbs: Any) -> None:
-    group = add_group(verbs, "suite", "Run suites, and show what services are able to stand.")
+    group = add_group(verbs, "suite", "Run suites, and show what services survive.")
     help_text = "Run a suite and follow it until it ends. The exit code is 0 only if no cell failed."
     running = _add_named(group, run_suite, "run", help_text)
     running.add_argument(

@@ -1,4 +1,4 @@
-"""Suites: write them, run them, and see what their services are able to stand."""
+"""Suites: write them, run them, and see what their services survive."""
 
 from typing import Any, cast
 from uuid import UUID

@@ -247,7 +247,7 @@ def test_what_is_kept_is_bounded(telling: Telling, server: FalsePrometheus) -> N
     assert len(charts.charts) == 20
     assert len(charts.left_out) == 13
     assert len(json.dumps(RunCharts.objects.get(run=run).content)) < 1_000_000
-    assert "Too many queries, not asked: query 17" in render_report(run, "html").decode()
+    assert "Too many queries, not sent: query 17" in render_report(run, "html").decode()
 
 
 # On the page, and in the reports

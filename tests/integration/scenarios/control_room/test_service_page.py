@@ -165,7 +165,7 @@ def test_only_some_documents_are_read(
     for name in ("looks", "looks-too", "looks-again"):
         stored(LOOKING.replace("NAME", name))
     content = admin_client.get(reverse("admin:scenarios_service_uses", args=[shop.pk])).content.decode()
-    assert "2 more</a> name it, and were not looked into" in content
+    assert "2 more</a> name it, and were not checked" in content
 
 
 def test_the_api_is_described_without_scripts(client: Client) -> None:
