@@ -45,8 +45,12 @@ class OutstandingFilter(admin.SimpleListFilter):
         return [("yes", "Yes")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Fault]) -> QuerySet[Fault]:
-        left = Fault.objects.outstanding().values("pk")
-        return queryset.filter(pk__in=left) if self.value() else queryset
+        if not self.value():
+            return queryset
+        # There are few. With a subquery, the database would look at each fault in the order of the list.
+        return queryset.filter(
+            pk__in=list(Fault.objects.outstanding().order_by().values_list("pk", flat=True))
+        )
 
 
 class DriverFilter(admin.SimpleListFilter):

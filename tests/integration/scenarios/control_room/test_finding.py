@@ -6,11 +6,14 @@ from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from scenarios.control_room import saved_filters
+from scenarios.domain.outcomes import Rollback
 from scenarios.library import services as registered_services
 from scenarios.models import Fault, Run, SavedFilter, Scenario
 from scenarios.runs import commands as run_commands
@@ -197,3 +200,15 @@ def test_the_same_name_replaces_and_nobody_has_too_many(
     assert "You have 1 filters of this list" in refused.content.decode()
     assert [saved.query for saved in SavedFilter.objects.all()] == ["tag=b"]
     assert "Choose a filter" in save(admin_client, "scenario", "p=3").content.decode()
+
+
+def test_outstanding_faults_are_found_by_key(admin_client: Client) -> None:
+    """With a subquery, SQLite looks at each fault in the order of the list."""
+    telling = Telling()
+    telling.begin()
+    telling.finish(Rollback.DIRTY)
+    with CaptureQueriesContext(connection) as queries:
+        assert find(admin_client, "fault", left="yes") == list(Fault.objects.all())
+    sorted_by_time = [query["sql"] for query in queries if '."opened_at" DESC' in query["sql"]]
+    assert sorted_by_time
+    assert not [sql for sql in sorted_by_time if "IN (SELECT" in sql]
