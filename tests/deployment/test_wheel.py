@@ -79,8 +79,9 @@ def test_an_installed_coordinator_becomes_ready_and_runs_its_first_scenario(
     distributions: Path, tmp_path: Path
 ) -> None:
     installed = EmptyEnvironment(tmp_path / "venv")
-    # Otherwise its processes would compile everything within the time in which it must be ready.
-    installed.install("--compile-bytecode", "--find-links", str(distributions), "test-coordinator")
+    # By their files, because an index may have packages of these names. Compiled, because otherwise its
+    # processes would compile everything within the time in which it must be ready.
+    installed.install("--compile-bytecode", *map(str, distributions.glob("*.whl")))
     port = free_port()
     environment = {
         "PATH": f"{installed.programs}:/usr/bin:/bin",
