@@ -1,5 +1,6 @@
 """The coordinator as its wheel, in an empty environment, without the repository."""
 
+import configparser
 import re
 import signal
 import subprocess
@@ -54,7 +55,17 @@ def test_the_wheel_needs_the_clients_and_the_metrics_of_its_own_release(distribu
     required = metadata.get_all("Requires-Dist") or []
     version = tomllib.loads((METRICS / "pyproject.toml").read_text())["project"]["version"]
     assert f"test-coordinator-client=={__version__}" in required
+    assert read_scripts(wheel) == read_scripts(next(distributions.glob("test_coordinator_client-*.whl")))
     assert f"django-exact-metrics[opentelemetry,prometheus]=={version}" in required
+
+
+def read_scripts(wheel: Path) -> dict[str, str]:
+    """The programs that it installs. pipx shows those of the package itself, and no others."""
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
+        parser = configparser.ConfigParser()
+        parser.read_string(archive.read(name).decode())
+    return dict(parser["console_scripts"])
 
 
 def test_the_source_distribution_has_what_builds_the_wheel(distributions: Path) -> None:
