@@ -77,7 +77,7 @@ def standby(found: Path, primary: PostgreSQL) -> Iterator[PostgreSQL]:
     user = "postgres" if os.geteuid() == 0 else None
     if user:
         shutil.chown(folder, user)
-    copying = [
+    copying: list[str | Path] = [
         found / "pg_basebackup",
         "--pgdata",
         folder / "data",
