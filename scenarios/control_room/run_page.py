@@ -36,8 +36,9 @@ STEP_STARTS = (EventKind.ACTION_STARTED, EventKind.VALIDATION_STARTED)
 FAULT_KINDS = find_kinds(Topic.FAULT)
 EVENTS_PER_PAGE = 100
 EVENTS_PER_STEP = 20
-# Poll every second while it runs, and less often while only the watchdog still retries an undo.
-SECONDS_RUNNING, SECONDS_DIRTY = 1, 5
+# So often that a change is visible within a second, with the look of the probe and the answer to the poll;
+# a poll without news takes 3 ms. Less often while only the watchdog still retries an undo.
+SECONDS_RUNNING, SECONDS_DIRTY = 0.5, 5.0
 # The watchdog reads charts; looking for newer ones takes one short query.
 SECONDS_CHARTS = 5
 SECONDS_LOOKS = 5
