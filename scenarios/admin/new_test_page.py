@@ -37,11 +37,10 @@ class NewTestPage(PageAdmin):
     def _preview_or_save(
         self, request: HttpRequest, form: new_test.NewTestForm, context: dict[str, Any]
     ) -> HttpResponse | None:
-        values = form.read_values()
-        text = write_test(
-            form.test, form.cleaned_data["new_name"], new_test.describe(form.test, values), values
-        )
         try:
+            values = form.read_typed_values()
+            title = new_test.describe(form.test, values)
+            text = write_test(form.test, form.cleaned_data["new_name"], title, values)
             document = documents.read_document(text)
             plan = build_plan(document, {})
         except InvalidVariables as error:

@@ -145,6 +145,17 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
         registered_services.save_service(obj)
 
+    def response_add(
+        self, request: HttpRequest, obj: Service, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Also says how to go on: people register a service in order to test it."""
+        response = super().response_add(request, obj, post_url_continue)
+        if request.user.has_perm("scenarios.add_scenario"):
+            query = urlencode({"service": obj.name})
+            test = f"{reverse('admin:scenarios_scenario_new-test')}?{query}"
+            self.message_user(request, format_html('Next: <a href="{}">Test {}…</a>', test, obj.name))
+        return response
+
     def delete_row(self, row: Service, *, by: User) -> None:
         registered_services.delete_service(row)
 

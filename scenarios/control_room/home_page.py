@@ -23,7 +23,6 @@ MAX_SUITES = 6
 def build_home(request: HttpRequest) -> dict[str, Any]:
     """The whole page, for those who may view runs, faults and scenarios."""
     days = home_queries.runs_per_day()
-    scenarios = Scenario.objects.defer("document")[: home_queries.MAX_SCENARIOS]
     now = build_now(request)
     return {
         **now,
@@ -34,7 +33,8 @@ def build_home(request: HttpRequest) -> dict[str, Any]:
         "states": list(ShownState),
         "chart": days_chart(days),
         "shares": home_queries.compute_shares(days),
-        "scenarios": home_queries.with_last_run(list(scenarios)),
+        "scenarios": home_queries.list_last_runs(),
+        "scenario_count": Scenario.objects.count(),
     }
 
 

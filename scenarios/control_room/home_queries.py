@@ -21,6 +21,7 @@ PASSED = Q(outcome=Outcome.PASSED, rollback__in=[Rollback.CLEAN, Rollback.UNVERI
 MAX_OUTSTANDING = MAX_INJECTED = 20
 INJECTED_STATES = (FaultState.INJECTING, FaultState.ACTIVE)
 MAX_SCENARIOS = 50
+MAX_NEVER_RUN = 8
 # Thousands of scenarios may use one service; the list of scenarios then shows them.
 MAX_LISTED_USES, MAX_USES_ON_PAGE = 10, 100
 
@@ -86,6 +87,13 @@ def _number_of_day(begins: Sequence[datetime], first: int, end: int) -> Case | V
     middle = (first + end) // 2
     earlier, later = _number_of_day(begins, first, middle), _number_of_day(begins, middle, end)
     return Case(When(queued_at__lt=begins[middle], then=earlier), default=later)
+
+
+def list_last_runs() -> list[tuple[Scenario, Run | None]]:
+    """Scenarios with their newest runs: those that have one, or the first of those that have none."""
+    rows = list(Scenario.objects.defer("document")[:MAX_SCENARIOS])
+    found = with_last_run(rows)
+    return [row for row in found if row[1] is not None] or found[:MAX_NEVER_RUN]
 
 
 def with_last_run(scenarios: Sequence[Scenario]) -> list[tuple[Scenario, Run | None]]:

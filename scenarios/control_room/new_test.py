@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.safestring import SafeString
 
 from scenarios.control_room.forms import VariablesForm
-from scenarios.language.variables import Variable
+from scenarios.language.variables import Variable, resolve_values
 from scenarios.library.shipped_tests import (
     DEPENDENCY,
     GROUPS,
@@ -108,6 +108,16 @@ class NewTestForm(VariablesForm):
         values = super().read_values()
         values.pop("new_name", None)
         return values
+
+    def read_typed_values(self) -> dict[str, Any]:
+        """What was entered, as the document writes it: 399, not '399'.
+
+        Raises:
+            InvalidVariables: a value does not fit its variable.
+        """
+        entered = self.read_values()
+        resolved = resolve_values(self.test.document.variables, entered)
+        return {name: resolved[name] for name in entered}
 
     # Parts of the page
 

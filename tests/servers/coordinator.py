@@ -106,6 +106,9 @@ class Coordinator:
         self._processes[name] = process
         return process
 
+    def find_process(self, name: str) -> subprocess.Popen[bytes]:
+        return self._processes[name]
+
     def start_worker(self, name: str = "worker", **environment: str) -> subprocess.Popen[bytes]:
         return self.start(name, "manage.py", *quick_worker(self.environment["TASK_BACKEND"]), **environment)
 

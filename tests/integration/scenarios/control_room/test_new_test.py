@@ -1,5 +1,7 @@
 """A test of a service is made by choosing, without writing YAML."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -7,7 +9,8 @@ from django.test import Client
 from scenarios.drivers import documents
 from scenarios.language.document import build_plan
 from scenarios.library import services as registered_services
-from scenarios.models import Run, Scenario, Service
+from scenarios.library.shipped_tests import list_shipped_tests
+from scenarios.models import Host, Run, Scenario, Service
 
 pytestmark = pytest.mark.django_db
 
@@ -110,3 +113,25 @@ def test_scenarios_are_found_by_their_tags(admin_client: Client) -> None:
     assert ">mine</a>" in read(admin_client, f"{scenarios}?tag=latency")
     for other in ("laten", "nothing", "%00", "a%22b"):
         assert ">mine</a>" not in read(admin_client, f"{scenarios}?tag={other}")
+
+
+def read_field(field: Any) -> str:
+    """What a browser sends for it: of a list, the first if none is chosen."""
+    value = "" if field.value() is None else str(field.value())
+    choices = [str(word) for word, _shown in getattr(field.field, "choices", ())]
+    return choices[0] if choices and value not in choices else value
+
+
+@pytest.mark.usefixtures("services")
+def test_form_can_be_saved_as_a_browser_sends_it(admin_client: Client) -> None:
+    """With all its fields, which are texts: also numbers."""
+    Host.objects.create(name="shop-1")
+    one_of_each_driver = {test.driver: test for test in list_shipped_tests().values()}
+    for test in one_of_each_driver.values():
+        page = f"{PAGE}?service=shop&break={test.name}"
+        sent = {field.name: read_field(field) for field in admin_client.get(page).context["form"]}
+        assert admin_client.post(page, {**sent, "save": "yes"}).status_code == 302, test.name
+        stored = documents.read_document(Scenario.objects.get(name=sent["new_name"]).document)
+        for word, declared in test.document.variables.items():
+            if word not in test.targets:
+                assert stored.variables[word].default == declared.default
