@@ -7,6 +7,7 @@ from scenarios.models.environments import Environment
 from scenarios.models.faults import MAX_RETRY_DELAY, Fault, FaultQuerySet, Hold
 from scenarios.models.figures import RunFigures
 from scenarios.models.hosts import Host
+from scenarios.models.invitations import Invitation
 from scenarios.models.looks import LookChunk
 from scenarios.models.named_services import NamedService
 from scenarios.models.planning import Approval, ApprovalQuerySet, Schedule, ScheduledTime
@@ -37,6 +38,7 @@ __all__ = [
     "Heartbeat",
     "Hold",
     "Host",
+    "Invitation",
     "LookChunk",
     "NamedService",
     "Run",

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from scenarios.access import audit
+from scenarios.access import audit, invitations
 from scenarios.access.idempotency import prune_answers
 from scenarios.charts.reader import ChartReader
 from scenarios.database.connections import DatabaseThread
@@ -147,6 +147,7 @@ class Watchdog:
             partial(retention.prune, before, at_most=RUNS_PRUNED_AT_ONCE),
             partial(retention.prune_suite_runs, before, at_most=RUNS_PRUNED_AT_ONCE),
             partial(deliveries.prune_deliveries, before, at_most=PRUNED_AT_ONCE),
+            partial(invitations.prune, before, at_most=PRUNED_AT_ONCE),
             partial(audit.prune, now - timedelta(days=settings.AUDIT_DAYS), at_most=PRUNED_AT_ONCE),
         ]
         for prune in batches:

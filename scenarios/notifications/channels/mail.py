@@ -44,6 +44,16 @@ def send_mail(headline: Headline, address: str, message_id: str) -> int:
         headers={"Message-ID": f"<{message_id}@{domain}>", "Auto-Submitted": "auto-generated"},
         connection=get_connection(timeout=settings.EMAIL_TIMEOUT),
     )
+    hand_over(mail)
+    return ACCEPTED
+
+
+def hand_over(mail: EmailMessage) -> None:
+    """Send the message, waiting for the server.
+
+    Raises:
+        MailNotSent: the server did not accept it for every recipient.
+    """
     try:
         mail.send()
     except SMTPResponseException as error:
@@ -54,4 +64,3 @@ def send_mail(headline: Headline, address: str, message_id: str) -> int:
         raise MailNotSent(
             f"the mail server did not take it: {error or type(error).__name__}"[:300]
         ) from error
-    return ACCEPTED
