@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core import signing
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -44,7 +43,7 @@ def accept(link: str, **changed: str) -> Any:
     return client.post(FORM, {**ACCOUNT, **changed}, follow=True)
 
 
-def read_refusal(answer: HttpResponse) -> str:
+def read_refusal(answer: Any) -> str:
     found = re.search(r'role="alert">([^<]+)<', answer.content.decode())
     assert found is not None
     return found[1]
