@@ -25,6 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from injector.host.changes import ALL_MEMORY
 from scenarios.domain.worker_commands import quick_worker
 from tests.servers.command_process import CommandProcess, command_process
 from tests.servers.container_engine import ContainerEngine, docker_engine
@@ -56,9 +57,11 @@ spec:
 
 
 def describe(engine: ContainerEngine) -> dict[str, Any]:
-    """What the kinds of fault change; the engine writes 0 or less for no limit."""
+    """What the kinds of fault change; for no limit, the engine has 0, -1, or all that the kernel has."""
     state = engine.inspect("shop")
-    limits = {word: max(0, state["HostConfig"][word]) for word in ("CpuQuota", "Memory", "MemorySwap")}
+    limits = {
+        word: max(0, state["HostConfig"][word]) % ALL_MEMORY for word in ("CpuQuota", "Memory", "MemorySwap")
+    }
     networks = sorted(state["NetworkSettings"]["Networks"])
     return {"status": state["State"]["Status"], "networks": networks, **limits}
 

@@ -19,6 +19,8 @@ CONFLICT = 409
 LIMITS = ("NanoCpus", "CpuPeriod", "CpuQuota", "Memory", "MemorySwap")
 CPU_PERIOD = 100_000
 NO_LIMIT = -1
+# The largest that the kernel has, in whole pages: Docker takes -1 for too little memory, or no change.
+ALL_MEMORY = 2**63 - 4096
 
 ContainerPlace = Mapping[str, Any]
 
@@ -147,7 +149,10 @@ class LimitContainer(Change):
 
     def undo(self, engine: Engine, place: ContainerPlace, words: Mapping[str, Any]) -> None:
         # The engine takes 0 for "as it is".
-        former = {word: place["former"][word] or NO_LIMIT for word in place["limits"] if word != "CpuPeriod"}
+        former: Json = {}
+        for word in place["limits"].keys() - {"CpuPeriod"}:
+            none = ALL_MEMORY if word in {"Memory", "MemorySwap"} else NO_LIMIT
+            former[word] = place["former"][word] if place["former"][word] > 0 else none
         if "CpuPeriod" in place["limits"]:
             former["CpuPeriod"] = place["former"]["CpuPeriod"] or CPU_PERIOD
         send(engine, place, "update", former, fine=(NOT_FOUND,))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from injector.host.changes import ALL_MEMORY
 from scenarios.drivers.container import Container
 from scenarios.drivers.container_arguments import ContainerFaultArguments
 from scenarios.drivers.container_changes import find_state_folder
@@ -58,9 +59,10 @@ async def inject(given: ContainerFaultArguments, fault_id: str = "f1", lease: fl
 
 
 def describe(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What faults change of a container. The engine writes 0 or less for no limit."""
+    """What faults change of a container. For no limit, the engine has 0, -1, or all that the kernel has."""
     limits = {
-        name: max(0, state["HostConfig"][name]) for name in ("NanoCpus", "CpuQuota", "Memory", "MemorySwap")
+        name: max(0, state["HostConfig"][name]) % ALL_MEMORY
+        for name in ("NanoCpus", "CpuQuota", "Memory", "MemorySwap")
     }
     networks = {
         name: sorted(set(found["Aliases"] or []) - {state["Id"][:12]})

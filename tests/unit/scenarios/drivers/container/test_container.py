@@ -65,6 +65,16 @@ async def test_a_container_is_changed_and_is_afterwards_as_before(
         await DRIVER.inject(given, PLATFORM, fault)
 
 
+async def test_limits_of_a_container_that_had_none_are_lifted(engine: ContainerEngine, shop: str) -> None:
+    before = describe(engine.inspect(shop))
+    given = build(**CHANGES["limits"])
+    fault = await inject(given)
+    assert describe(engine.inspect(shop))["limits"]["Memory"] == 32 << 20
+    assert await DRIVER.remove(given, PLATFORM, fault)
+    assert describe(engine.inspect(shop)) == before
+    assert not await DRIVER.is_present(given, PLATFORM, fault)
+
+
 async def test_a_restarted_container_has_another_process_and_nothing_to_undo(
     engine: ContainerEngine, shop: str
 ) -> None:
