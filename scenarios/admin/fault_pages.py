@@ -91,7 +91,7 @@ class FaultAdmin(ReadOnlyAdmin):
     list_per_page = 50
     show_full_result_count = False
     search_fields = ("action",)
-    search_help_text = (
+    search_hint = (
         f"A part of the action, the service or the reason of the newest {MAX_SEARCHED:,} faults, or the "
         "beginning of a run's id."
     )

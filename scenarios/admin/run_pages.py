@@ -60,7 +60,7 @@ class RunAdmin(RunActions, WithoutFormAdmin):
     sortable_by = ("queued_at",)  # by an index
     show_full_result_count = False  # it would count all rows a second time
     search_fields = ("scenario_name",)
-    search_help_text = "A part of the scenario's name, the beginning of a run's id, or who started it."
+    search_hint = "A part of the scenario's name, the beginning of a run's id, or who started it."
     change_form_template = f"{TEMPLATES}/change_form.html"
 
     @admin.display(description="verdict", ordering="outcome")
