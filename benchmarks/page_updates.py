@@ -39,7 +39,7 @@ spec:
           probe: {http: {service: target, path: /calm}}
           expect: {status: 200}
 """
-COUNT = "document.querySelectorAll('#events tbody tr').length"
+COUNT = "document.querySelectorAll('#events tr').length"
 
 
 def measure(page: Page, target: Target, times: int) -> list[float]:
