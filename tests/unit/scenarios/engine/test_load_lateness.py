@@ -27,4 +27,6 @@ def build_tally(*lateness: float) -> Tally:
 def test_one_late_request_says_nothing_about_a_machine(
     lateness: list[float], figure: str, seconds: float
 ) -> None:
-    assert find_lateness(build_tally(*lateness)) == (figure, pytest.approx(seconds, rel=0.02))
+    found, late = find_lateness(build_tally(*lateness))
+    assert found == figure
+    assert late == pytest.approx(seconds, rel=0.02)
