@@ -59,13 +59,15 @@ def test_readers_of_a_stream_miss_nothing_and_keep_no_thread_from_others(install
     wait_for(lambda: log.read_text().strip(), what="a run goes on")
     clients = Clients(installed, token)
 
-    async def ask() -> list[float]:
+    async def ask() -> float:
+        """The seconds of the slowest request."""
         # More readers than the two processes have threads, all of whom would stay for 20 seconds.
         async with clients.reading(30, f"runs/{log.read_text().strip()}/events?wait=20") as readers:
-            took = await clients.at_once(40, "runs?limit=1")
+            took = await clients.at_once(20, "runs?limit=1")
         assert [reader.failures for reader in readers if reader.failures] == []
         assert sum(reader.gaps for reader in readers) == 0
         assert all(reader.seen for reader in readers)
-        return took
+        return max(took)
 
-    assert max(asyncio.run(ask())) < 18
+    # If readers kept the threads, no try would succeed. A busy machine may need more than one.
+    assert any(asyncio.run(ask()) < 18 for _ in range(8))
