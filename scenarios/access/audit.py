@@ -35,6 +35,8 @@ READING_VIEWS = frozenset(
         "api:translate",
     }
 )
+# Recorded by the signals below, which also know who has failed.
+LOGIN_VIEWS = frozenset({"admin:login"})
 # Of forms that also start something: these buttons only show what would happen.
 READING_BUTTONS = frozenset({"dry_run", "show"})
 # Of lists: these act only once a page that asks for a confirmation has sent `post`, and one only compares.
@@ -48,7 +50,7 @@ _pending: ContextVar[AuditEntry | None] = ContextVar("pending_audit_entry", defa
 def note_request(request: HttpRequest, status: int) -> None:
     """Remember what the request did, if it was one that changes something and its sender is known."""
     match = request.resolver_match
-    if request.method in SAFE_METHODS or match is None or match.view_name in READING_VIEWS:
+    if request.method in SAFE_METHODS or match is None or match.view_name in READING_VIEWS | LOGIN_VIEWS:
         return
     if match.view_name.startswith("admin:") and _only_asks(request, match.view_name):
         return

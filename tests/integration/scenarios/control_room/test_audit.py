@@ -32,9 +32,8 @@ def test_logins_and_changes_in_the_control_room_are_written_down(client: Client,
     client.post("/admin/stop/", {"reason": "an incident"}, REMOTE_ADDR="192.0.2.7")
     client.post("/admin/logout/")
     said = read_entries()
-    assert ("ann", "log in", "refused") in said
-    assert ("ann", "log in", "done") in said
-    assert ("ann", "log out", "done") in said
+    logins = [("ann", "log in", "refused"), ("ann", "log in", "done"), ("ann", "log out", "done")]
+    assert [entry for entry in said if "log" in entry[1]] == logins
     stop = AuditEntry.objects.get(action__contains="stop")
     assert (stop.who, stop.entrance, stop.result, stop.client) == ("ann", "control room", "done", "192.0.2.7")
     assert stop.request_id
