@@ -26,6 +26,8 @@ class KnownFiltersList(ChangeList):
             self.params.pop(name, None)
             sentence = f"This list has no filter {name[:80]!r}; it is left out."
             messages.warning(request, sentence)
+        for name, values in self.filter_params.items():
+            self.filter_params[name] = [replace_nul(value) for value in values]
         return super().get_filters(request)
 
     def get_ordering_field(self, field_name: Any) -> Any:
@@ -47,6 +49,11 @@ class KnownFiltersList(ChangeList):
         return all(self.model_admin.lookup_allowed(name, value, request) for value in values)
 
 
+def replace_nul(text: str) -> str:
+    """What a filter compares with: a NUL, which no database stores, must not leave the list unfiltered."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 class TypedFilter(admin.SimpleListFilter):
     """A field to type into, with suggestions of a page: thousands of choices would make a page of megabytes.
 
@@ -65,8 +72,7 @@ class TypedFilter(admin.SimpleListFilter):
         return True
 
     def value(self) -> str:
-        """As it was typed; a NUL, which no database stores, must not leave the list unfiltered."""
-        return (super().value() or "").replace("\0", "\N{REPLACEMENT CHARACTER}").strip()
+        return (super().value() or "").strip()
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         """A single one: what the template needs."""
