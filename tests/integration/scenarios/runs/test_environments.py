@@ -185,8 +185,9 @@ def test_a_fault_is_undone_where_it_is_although_the_environment_has_changed(
 
 
 def test_what_a_dead_worker_left_is_undone_in_its_environment(
-    production: Recorder, staging: Recorder
+    production: Recorder, staging: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("scenarios.engine.injection.UNDO_DELAYS", ())
     waiting = start(BREAKS, "staging")
     staging.status = 500  # of the undo, so that the fault stays
     staging.before_answer = lambda request: setattr(
