@@ -35,7 +35,7 @@ def store_profile(name: str, table: Mapping[str, str], *, as_default: bool) -> P
 
 
 def remove_profile(name: str) -> Path:
-    """Remove the profile with its token. Raises SettingsError as `store_profile`, or if there is none."""
+    """Remove the profile with its token. Raises SettingsError as `store_profile`, or if it does not exist."""
     wanted = read_profiles()
     if not isinstance(wanted.pop(name, None), dict):
         raise SettingsError(f"There is no profile {name!r} in {find_profile_file()}.")

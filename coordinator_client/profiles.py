@@ -70,7 +70,7 @@ def read_profile(name: str = "", *, server: str = "", authority: str = "") -> Pr
 
 
 def find_profile(name: str) -> Profile:
-    """The profile without its token. Raises SettingsError: there is none with this name."""
+    """The profile without its token. Raises SettingsError if it does not exist."""
     table = _find_table(read_profiles(), name)
     return Profile(str(table.get("server", "")), authority=_find_authority("", table))
 

@@ -17,7 +17,7 @@ def read_environment(name: str) -> Environment | None:
     """The environment with the name; None without one.
 
     Raises:
-        UnknownEnvironment: there is none, with a hint.
+        UnknownEnvironment: it does not exist; with a hint.
     """
     if not name:
         return None
