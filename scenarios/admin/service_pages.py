@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import JSONField, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -79,9 +79,17 @@ class ProxyFilter(admin.SimpleListFilter):
         return queryset.exclude(proxy="") if self.value() == "yes" else queryset.filter(proxy="")
 
 
+class EmptyJSONField(forms.JSONField):
+    """Is empty for no value, where Django's own shows "null"."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None else super().prepare_value(value)
+
+
 @admin.register(Service)
 class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
     inlines = [QueriesInline]
+    formfield_overrides = {JSONField: {"form_class": EmptyJSONField}}
     list_display = ["name", "base_url", "health", "protection", "held_by", "used_by", "description"]
     list_filter = ["is_protected", HeldFilter, ProxyFilter]
     fields = [

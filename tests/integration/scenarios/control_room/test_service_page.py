@@ -118,6 +118,37 @@ def test_a_preset_is_filled_in_and_can_be_saved(admin_client: Client, name: str,
     assert saved == list(PRESETS[name].queries)
 
 
+def saved_fields(service: Service, **changed: str) -> dict[str, str]:
+    """The fields of its form with no change but these."""
+    counts = ("TOTAL_FORMS", "INITIAL_FORMS", "MIN_NUM_FORMS", "MAX_NUM_FORMS")
+    queries = {f"queries-{count}": "0" for count in counts}
+    return {"name": service.name, "base_url": service.base_url, **queries, **changed}
+
+
+def test_without_tls_and_credentials_their_fields_are_empty(admin_client: Client, shop: Service) -> None:
+    page = admin_client.get(reverse("admin:scenarios_service_change", args=[shop.pk]))
+    form = page.context["adminform"].form
+    assert (form["tls"].value(), form["auth"].value()) == ("", "")
+
+
+def test_changed_tls_and_credentials_are_named_in_the_history(admin_client: Client) -> None:
+    shop = Service.objects.create(name="shop", base_url="http://127.0.0.1:1")
+    address = reverse("admin:scenarios_service_change", args=[shop.pk])
+    words = {"tls": '{"ca": "shop-ca.pem"}', "auth": '{"bearer": "${secret:SERVICE_SHOP}"}'}
+    for added in ({"tls": words["tls"]}, words, {}):
+        assert admin_client.post(address, saved_fields(shop, **added)).status_code == 302
+    history = admin_client.get(reverse("admin:scenarios_service_history", args=[shop.pk]))
+    messages = [entry.get_change_message() for entry in history.context["action_list"]]
+    tls, credentials, both = messages
+    assert "TLS" in tls
+    assert "redentials" not in tls
+    assert "redentials" in credentials
+    assert "TLS" not in credentials
+    assert "TLS" in both
+    assert "redentials" in both
+    assert "SERVICE_SHOP" not in history.content.decode()
+
+
 @pytest.mark.parametrize("preset", ["no-such", "<script>", ""])
 def test_an_unknown_preset_adds_nothing(admin_client: Client, shop: Service, preset: str) -> None:
     page = admin_client.get(reverse("admin:scenarios_service_change", args=[shop.pk]), {"preset": preset})
