@@ -175,11 +175,12 @@ class Judge:
             await self._clock.sleep(self._pause(started, now, deadline, holding_since))
 
     def _judge_too_late(self, within: float, seen: Observation) -> Judgement:
-        """With the last complete answer, where the last look got none: its time was short."""
-        reason = f"not within {format_duration(within)}; seen last: {seen.reason}"
+        """With the last complete answer first, where the last look got none: its time was short."""
+        seen_last = seen.reason
         if not seen.answered and self._last_answer is not None:
             seen = replace(seen, fields=self._last_answer.fields)
-            reason += f"; the last answer before: {self._last_answer.reason or 'as expected'}"
+            seen_last = f"{self._last_answer.reason or 'as expected'}; then {seen_last}"
+        reason = f"not within {format_duration(within)}; seen last: {seen_last}"
         return self._build_judgement("failed", seen, reason=reason)
 
     def _time_limit(self, now: float, deadline: float, holding_since: float | None) -> float:

@@ -328,7 +328,7 @@ def test_the_last_complete_answer_is_reported_if_the_last_attempt_got_none() -> 
     verdict, journal, _said = carried_out(
         f"phases: [{{name: p, validations: [{{name: v, within: 5s, {LOOK}}}]}}]", answers
     )
-    assert "seen last: no answer within 1ms; the last answer before: 'status' is 503" in verdict.reason
+    assert "seen last: 'status' is 503, not 200; then no answer within 1ms" in verdict.reason
     (failed,) = (event for event in journal.events if event.kind == "validation_failed")
     assert failed.detail["seen"] == BAD
 
