@@ -59,6 +59,12 @@ class Loads:
         self._began_at: datetime | None = None
         self._unrecorded: Phase | None = None
         self._is_killed = False
+        # By their names, because to compare whole phases takes long in a plan of a thousand.
+        self._numbers = {phase.name: number for number, phase in enumerate(plan.phases)}
+
+    def find_number(self, phase: Phase) -> int:
+        """The phase's place in the plan, from 0."""
+        return self._numbers[phase.name]
 
     async def start(self) -> None:
         """Start all senders, and wait until each is ready; the first phase begins them."""
@@ -129,7 +135,7 @@ class Loads:
     def enter_phase(self, phase: Phase) -> None:
         if self._sent:
             self._began_at = self._began_at or self._clock.now()
-            self._phase = self._plan.phases.index(phase)
+            self._phase = self.find_number(phase)
             self._unrecorded = phase
             self._send_phase()
 
@@ -143,7 +149,7 @@ class Loads:
 
     async def settle(self, name: str, phase: Phase) -> bool:
         """Wait until it is known what became of the phase's requests; False if that is never known."""
-        sending, number = self._sent[name], self._plan.phases.index(phase)
+        sending, number = self._sent[name], self.find_number(phase)
         try:
             async with self._clock.timeout(sending.load.timeout + REPORT_SECONDS):
                 while not sending.measured.is_settled(number):
@@ -158,14 +164,14 @@ class Loads:
             await self.settle(name, phase)
         self._unrecorded = None
         await self._record_figures(phase)
-        number = self._plan.phases.index(phase)
+        number = self.find_number(phase)
         for name, sending in self._sent.items():
             if reason := sending.measured.explain_lateness(number):
                 self._end(Outcome.ERRORED, f"load {name!r}, phase {phase.name!r}: {reason}")
                 await self._clock.sleep(0)  # the cancellation arrives here
 
     async def _record_figures(self, phase: Phase) -> None:
-        number = self._plan.phases.index(phase)
+        number = self.find_number(phase)
         for name, sending in self._sent.items():
             tally = sending.measured.tally(number)
             figures = sending.measured.compute_figures(tally)
@@ -199,7 +205,7 @@ class Loads:
 
     async def fix_baseline(self, first_with_actions: Phase) -> None:
         """Keep the figures of the phases before this one."""
-        number = self._plan.phases.index(first_with_actions)
+        number = self.find_number(first_with_actions)
         before = self._plan.phases[:number]
         for name, sending in self._sent.items() if before else ():
             for phase in before:
@@ -208,7 +214,7 @@ class Loads:
 
     def find_baseline_problems(self, first_with_actions: Phase) -> list[str]:
         """Why some limits of this phase and later ones cannot be compared with the baseline."""
-        number = self._plan.phases.index(first_with_actions)
+        number = self.find_number(first_with_actions)
         return [
             f"validation {validation.name!r} of phase {phase.name!r}: {problem}"
             for phase in self._plan.phases[number:]

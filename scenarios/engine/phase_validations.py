@@ -78,7 +78,7 @@ class PhaseValidations:
         judge = LoadJudge(
             validation,
             phase,
-            self._plan.phases.index(phase),
+            self._loads.find_number(phase),
             loads=self._loads,
             clock=self._clock,
             phase_over=phase_over,

@@ -59,6 +59,8 @@ async def undo_all(
     Raises:
         LeaseLost: another process has taken the run over.
     """
+    if not faults:
+        return []
     remaining = await finish(asyncio.create_task(_undo_once(faults, ledger, steps)))
     for delay in delays:
         if not remaining:

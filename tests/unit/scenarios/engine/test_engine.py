@@ -178,3 +178,20 @@ def test_a_fault_of_24_hours_in_36_hours_of_scenario_takes_no_time() -> None:
     assert verdict.outcome is Outcome.PASSED
     assert journal.moment("fault_undone") - journal.moment("fault_injected") == day
     assert journal.moment("phase_finished", "rest") == 36 * 3600
+
+
+def test_phases_are_never_compared_so_that_the_cost_of_each_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[Phase] = []
+
+    def compare(phase: Phase, other: object) -> bool:
+        compared.append(phase)
+        return phase is other
+
+    monkeypatch.setattr(Phase, "__eq__", compare)
+    check = Validation("healthy", say("look"), HEALTHY)
+    phases = [Phase(f"p{n}", validations=(check,)) for n in range(20)]
+    verdict, _journal, _driver = carry_out(*phases, answers={"look": {"status": 200}})
+    assert verdict.outcome is Outcome.PASSED
+    assert compared == []
