@@ -14,24 +14,41 @@ from django.urls import reverse
 
 from scenarios.admin.deletion import GONE, DeletedByServiceAdmin, refuse_many
 from scenarios.admin.drawn_plans import draw_plan, find_delays
+from scenarios.control_room.forms import build_environment_field
 from scenarios.domain.counts import format_count
 from scenarios.domain.declarations import MAX_NAME_LENGTH
-from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioError
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioError, UnknownEnvironment
 from scenarios.drivers.documents import read_document, read_included
-from scenarios.language.document import build_plan
 from scenarios.library import tags
 from scenarios.library.sync import find_removal_obstacle
-from scenarios.models import Scenario
+from scenarios.models import Environment, Scenario
 from scenarios.runs import commands as run_commands
 from scenarios.runs.approval_gate import find_touched_services
+from scenarios.runs.environments import plan_in
 
 # More would wait behind each other for hours, and their plans would fill no readable page.
 MAX_RUN_AT_ONCE = 20
-CHANGED = "Nothing was started: a selected scenario has changed or is gone since this page was shown."
+CHANGED = (
+    "Nothing was started: another environment is chosen, or a selected scenario has changed or is gone, "
+    "since these plans were shown."
+)
 
 
 class TagForm(forms.Form):
     tag = forms.CharField(max_length=MAX_NAME_LENGTH, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+
+
+class EnvironmentForm(forms.Form):
+    """Asks for the environment, if there are any."""
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data)
+        if names := list(Environment.objects.values_list("name", flat=True)):
+            self.fields["environment"] = build_environment_field(names)
+
+    @property
+    def environment(self) -> str:
+        return str(self.cleaned_data.get("environment", "")) if self.is_valid() else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +83,35 @@ class ScenarioActions(DeletedByServiceAdmin):
         if not scenarios:
             self.message_user(request, GONE, messages.WARNING)
             return None
-        candidates = [build_candidate(scenario) for scenario in scenarios]
-        if "post" in request.POST:
-            if request.POST.get("seen") == compute_digest(candidates):
-                return self._start(request, scenarios)
-            self.message_user(request, CHANGED, messages.WARNING)
+        form = EnvironmentForm(request.POST if "post" in request.POST else None)
+        candidates = [build_candidate(scenario, form.environment) for scenario in scenarios]
         ready = [candidate for candidate in candidates if not candidate.obstacle]
+        seen = compute_digest(ready, form.environment)
+        if form.is_valid() and "show" not in request.POST:
+            if request.POST.get("seen") == seen:
+                return self._start(request, ready, form.environment)
+            self.message_user(request, CHANGED, messages.WARNING)
         context = {
+            "form": form,
             "ready": ready,
-            "startable": [candidate.scenario for candidate in ready],
+            "selected": scenarios,
             "refused": [candidate for candidate in candidates if candidate.obstacle],
-            "seen": compute_digest(ready),
+            "seen": seen,
         }
         template = "admin/scenarios/scenario/run_selected.html"
         return self.render(request, template, "Run selected scenarios", **context)
 
-    def _start(self, request: HttpRequest, scenarios: Sequence[Scenario]) -> HttpResponse:
+    def _start(self, request: HttpRequest, candidates: Sequence[Candidate], environment: str) -> HttpResponse:
         started, refused = 0, []
-        for scenario in scenarios:
+        for scenario in (candidate.scenario for candidate in candidates):
             try:
                 run_commands.start_run(
-                    scenario.document, {}, origin="admin", scenario=scenario, by=cast("User", request.user)
+                    scenario.document,
+                    {},
+                    origin="admin",
+                    scenario=scenario,
+                    by=cast("User", request.user),
+                    environment=environment,
                 )
             except ScenarioError as error:
                 refused.append(f"{scenario.name} was not started: {error}")
@@ -142,24 +167,26 @@ class ScenarioActions(DeletedByServiceAdmin):
         return None
 
 
-def build_candidate(scenario: Scenario) -> Candidate:
+def build_candidate(scenario: Scenario, environment: str) -> Candidate:
     try:
         document = read_document(scenario.document)
         included = read_included(document)
         if included:
             document = read_document(scenario.document, included)
-        plan = build_plan(document, {})
+        plan = plan_in(document, {}, environment)
     except InvalidDocument as error:
         return Candidate(scenario, obstacle=f"its document is not valid: {error}")
+    except UnknownEnvironment as error:
+        return Candidate(scenario, obstacle=str(error))
     except InvalidVariables as error:
         return Candidate(scenario, obstacle=f"{error}; run it by itself")
-    touched, delays = find_touched_services(plan), find_delays(document)
+    touched, delays = find_touched_services(plan, environment), find_delays(document, environment)
     return Candidate(scenario, included, draw_plan(plan), touched, delays)
 
 
-def compute_digest(candidates: Sequence[Candidate]) -> str:
-    """Of the documents that runs of them would carry out."""
-    found = hashlib.sha256()
+def compute_digest(candidates: Sequence[Candidate], environment: str) -> str:
+    """Of the documents that runs of them would carry out, and of the environment's name."""
+    found = hashlib.sha256(environment.encode())
     for candidate in sorted(candidates, key=lambda candidate: candidate.scenario.pk):
         parts = [str(candidate.scenario.pk), candidate.scenario.document, *candidate.included.values()]
         for part in parts:

@@ -13,7 +13,7 @@ from scenarios.admin import scenario_actions
 from scenarios.admin.deletion import MAX_SELECTED
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.library import services as registered_services
-from scenarios.models import AuditEntry, Event, Fault, Run, Scenario, Service
+from scenarios.models import AuditEntry, Environment, Event, Fault, Run, Scenario, Service
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop
 from tests.integration.scenarios.planned_rows import DOCUMENT, exchange, someone, stored
@@ -37,8 +37,9 @@ def choose(client: Client, action: str, *rows: Model, model: str = "scenario", *
 
 def confirm(client: Client, action: str, page: Any, **fields: Any) -> Any:
     """As the form of the page that asked does."""
-    selected = page.context.get("startable") or page.context["selected"]
-    return choose(client, action, *selected, post="yes", seen=page.context.get("seen", ""), **fields)
+    return choose(
+        client, action, *page.context["selected"], post="yes", seen=page.context.get("seen", ""), **fields
+    )
 
 
 def list_actions() -> list[str]:
@@ -101,6 +102,36 @@ def test_nothing_is_started_if_a_scenario_has_changed_since_its_plan_was_shown(
     assert not Run.objects.exists()
     confirm(admin_client, "run_selected", again)
     assert Run.objects.count() == (1 if change == "deleted" else 2)
+
+
+def test_selected_scenarios_run_in_an_environment_once_their_plans_there_are_shown(
+    admin_client: Client,
+) -> None:
+    exchange()
+    Environment.objects.create(name="staging", services={"exchange": {"base_url": "http://127.0.0.1:1"}})
+    Environment.objects.create(name="empty")
+    page = choose(admin_client, "run_selected", store("first"), store("second"))
+    early = confirm(admin_client, "run_selected", page, environment="staging")
+    assert "another environment is chosen" in early.content.decode()
+    assert not Run.objects.exists()
+    recorded = list_actions()
+    without = confirm(admin_client, "run_selected", page, environment="empty", show="yes")
+    assert without.context["ready"] == []
+    assert [candidate.scenario.name for candidate in without.context["refused"]] == ["first", "second"]
+    shown = confirm(admin_client, "run_selected", without, environment="staging", show="yes")
+    assert list_actions() == recorded
+    confirm(admin_client, "run_selected", shown, environment="staging")
+    assert {run.environment for run in Run.objects.all()} == {"staging"}
+    assert Run.objects.count() == 2
+
+
+def test_an_environment_that_is_gone_starts_nothing(admin_client: Client) -> None:
+    exchange()
+    Environment.objects.create(name="staging", services={"exchange": {"base_url": "http://127.0.0.1:1"}})
+    page = choose(admin_client, "run_selected", store("first"))
+    answer = confirm(admin_client, "run_selected", page, environment="gone\0")
+    assert answer.context["form"].errors
+    assert not Run.objects.exists()
 
 
 def test_running_needs_its_permission(client: Client) -> None:
