@@ -1,5 +1,6 @@
 """How gunicorn serves: `gunicorn` alone, in this directory, is enough."""
 
+import gc
 import ipaddress
 import os
 
@@ -9,6 +10,11 @@ from django.core.exceptions import ImproperlyConfigured
 from coordinator_site import logs, places
 from coordinator_site.environment import MAX_PORT, one_of, whole_number
 from coordinator_site.gunicorn_logger import build_logger_class
+
+# As in manage.py: loading the application makes many objects and hardly any garbage.
+_OBJECTS_BEFORE_COLLECTION = 500_000
+_OBJECTS_BETWEEN_COLLECTIONS = 10_000
+gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
 
 
 class _Env(environ.Env):  # type: ignore[misc]
@@ -71,6 +77,8 @@ def post_worker_init(_worker: object) -> None:
     from metrics_app.backend import get_metrics  # noqa: PLC0415 - Django's settings are there only now
 
     get_metrics().announce()
+    gc.freeze()  # what is loaded stays: the collector need not look through it
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
 
 
 # gunicorn would open a socket in the home directory, by which it can be controlled.

@@ -12,11 +12,11 @@ from coordinator_site.fresh_machine import ensure_environment
 
 # Loading the modules makes 300,000 objects and hardly any garbage. After every 700, as by default, the
 # collector would look for it 400 times, which is a tenth of the time that a command takes to start.
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
+OBJECTS_BEFORE_COLLECTION = 500_000
 
 
 def main() -> None:
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     if "_ARGCOMPLETE" in os.environ:
         complete()
         return
@@ -35,6 +35,8 @@ def main() -> None:
         if "--traceback" in sys.argv:
             raise
         sys.exit(f"Test Coordinator is misconfigured: {error}")
+    finally:
+        gc.freeze()  # Python would look through every object again as it ends
 
 
 def complete() -> None:

@@ -7,6 +7,8 @@ from django.views.generic import RedirectView
 
 from coordinator_site import login_views
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     # Requested without a page that names it: after a JSON answer, or by an old browser.

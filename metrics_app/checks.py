@@ -19,6 +19,8 @@ from metrics_app.request_metrics import declare_request_metrics
 from metrics_app.request_schemes import FIXED_BUCKETS
 from metrics_app.setting_values import SettingError, find_missing_module
 
+TAG = "metrics"
+"""For `manage.py check --tag metrics`."""
 MIDDLEWARE = "metrics_app.middleware.RequestMetricsMiddleware"
 MAX_BUCKETS = 20
 MAX_NAMES_SHOWN = 3
@@ -30,16 +32,16 @@ LIBRARIES = {
 
 
 def register_all() -> None:
-    register(check_settings)
-    register(check_backend)
-    register(check_default_backend)
-    register(check_directory)
-    register(check_files_in_directory)
-    register(check_owners_of_directory)
-    register(check_variables_of_the_adapter)
-    register(check_buckets)
-    register(check_limitations)
-    register(check_middleware)
+    register(check_settings, TAG)
+    register(check_backend, TAG)
+    register(check_default_backend, TAG)
+    register(check_directory, TAG)
+    register(check_files_in_directory, TAG)
+    register(check_owners_of_directory, TAG)
+    register(check_variables_of_the_adapter, TAG)
+    register(check_buckets, TAG)
+    register(check_limitations, TAG)
+    register(check_middleware, TAG)
 
 
 def check_middleware(*_: Any, **__: Any) -> list[CheckMessage]:

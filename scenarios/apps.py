@@ -4,6 +4,7 @@ from django.db.models.signals import m2m_changed, post_migrate
 
 from metrics_app.metrics import read_at_scrape
 from scenarios.checks import (
+    INSTALLATION,
     check_clusters,
     check_container_engines,
     check_database_encoding,
@@ -26,11 +27,11 @@ class ScenariosConfig(AppConfig):
         from scenarios.supervision.gauges import read_gauges  # noqa: PLC0415
 
         task_queue.use_task(tasks.carry_out_run)
-        checks.register(check_clusters)
-        checks.register(check_drivers)
-        checks.register(check_container_engines)
-        checks.register(check_host)
-        checks.register(check_outside)
+        checks.register(check_clusters, INSTALLATION)
+        checks.register(check_drivers, INSTALLATION)
+        checks.register(check_container_engines, INSTALLATION)
+        checks.register(check_host, INSTALLATION)
+        checks.register(check_outside, INSTALLATION)
         checks.register(check_database_encoding, checks.Tags.database)
         read_at_scrape(read_gauges)
         post_migrate.connect(make_groups, sender=self)

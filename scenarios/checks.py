@@ -8,10 +8,17 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 
+from metrics_app import checks as metrics_checks
 from scenarios.database.errors import encoding_problem
 from scenarios.drivers import hosts, load_drivers
 from scenarios.drivers.container_engines import explain_missing_tls
 from scenarios.drivers.kubernetes.clusters import NoCluster, list_clusters, read_cluster
+
+# What differs from one installation to the next, in difference to the code.
+INSTALLATION = "installation"
+# The tags of the checks before a command of this product. The others concern the web process, and load all of
+# its pages, which takes longer than most commands; 'check', 'migrate', 'up' and that process make them.
+BEFORE_COMMANDS = (INSTALLATION, metrics_checks.TAG)
 
 
 def check_drivers(**_options: Any) -> list[CheckMessage]:

@@ -13,6 +13,7 @@ from coordinator_site import __version__
 from coordinator_site.backups import postgresql_copy, site_state, sqlite_copy
 from coordinator_site.backups.archive import FORMAT, Manifest, write_archive
 from coordinator_site.backups.errors import BackupError
+from scenarios.checks import BEFORE_COMMANDS
 
 
 class Command(BaseCommand):
@@ -20,6 +21,7 @@ class Command(BaseCommand):
         "Write the database and the key of its secrets to one file. It is consistent while runs are carried "
         "out. The file contains secrets: only its owner can read it."
     )
+    requires_system_checks = BEFORE_COMMANDS
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE", help="As coordinator-2026-01-31.backup.")

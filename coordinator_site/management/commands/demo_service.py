@@ -5,10 +5,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from coordinator_site.demo_service import serve
+from scenarios.checks import BEFORE_COMMANDS
 
 
 class Command(BaseCommand):
     help = "Serves a small service with chaos endpoints, in memory."
+    requires_system_checks = BEFORE_COMMANDS
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", choices=["exchange", "risk-monitor"])

@@ -11,6 +11,7 @@ from django.db import connection
 from coordinator_site.backups import postgresql_copy, site_state, sqlite_copy
 from coordinator_site.backups.archive import open_archive
 from coordinator_site.backups.errors import BackupError
+from scenarios.checks import BEFORE_COMMANDS
 from scenarios.models import Fault, Run
 
 
@@ -19,6 +20,7 @@ class Command(BaseCommand):
         "Replace the database by that of a backup, and bring it up to this version. Stop web servers, "
         "workers and watchdogs first."
     )
+    requires_system_checks = BEFORE_COMMANDS
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE")

@@ -5,10 +5,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from coordinator_site.demo_system import Addresses, import_catalogue, register_services, save_demo_suite
+from scenarios.checks import BEFORE_COMMANDS
 
 
 class Command(BaseCommand):
     help = "Stores the shipped scenarios, and registers demo services. 'manage.py up' does both by itself."
+    requires_system_checks = BEFORE_COMMANDS
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = "Default: %(default)s, its address in compose.demo.yaml."

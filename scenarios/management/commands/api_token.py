@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from scenarios.access.tokens import SCOPES, TokenRefused, create_token, revoke_token
+from scenarios.checks import BEFORE_COMMANDS
 from scenarios.models.access import ApiToken
 
 INVALID = 2
@@ -19,6 +20,7 @@ SCOPE_HELP = f"What the token permits; can be repeated. One of {', '.join(SCOPES
 
 class Command(BaseCommand):
     help = "Create, list and revoke API tokens."
+    requires_system_checks = BEFORE_COMMANDS
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

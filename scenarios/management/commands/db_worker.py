@@ -13,6 +13,7 @@ from django.db import Error, connection, connections
 from django_tasks_db.management.commands import db_worker
 from django_tasks_db.models import DBTaskResult
 
+from scenarios.checks import BEFORE_COMMANDS
 from scenarios.database.errors import is_away
 from scenarios.domain import outages
 from scenarios.domain.worker_commands import WORKER_COMMANDS
@@ -24,6 +25,8 @@ MAX_WAIT_SECONDS = 5.0
 
 
 class Command(db_worker.Command):
+    requires_system_checks = BEFORE_COMMANDS
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         if settings.TASK_BACKEND != "db":

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from scenarios.checks import BEFORE_COMMANDS
 from scenarios.domain.counts import format_count
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 
@@ -20,6 +21,7 @@ POLL_SECONDS = 0.5
 
 class Command(BaseCommand):
     help = "Let the workers of this machine and DATA_DIR finish their runs and end, by sending them SIGUSR1."
+    requires_system_checks = BEFORE_COMMANDS
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(

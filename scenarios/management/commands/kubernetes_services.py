@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from scenarios.checks import BEFORE_COMMANDS
 from scenarios.domain.errors import StepFailed
 from scenarios.library.cluster_services import list_cluster_services
 from scenarios.models import Service
@@ -14,6 +15,7 @@ class Command(BaseCommand):
         "List the services of a namespace with their addresses in the cluster, and the command that would "
         "register each. Registers nothing."
     )
+    requires_system_checks = BEFORE_COMMANDS
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--namespace", required=True)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django_rq.management.commands import rqworker
 
+from scenarios.checks import BEFORE_COMMANDS
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.supervision.long_running import end_in_the_log
 
@@ -16,6 +17,8 @@ WORKER_TTL_SECONDS = 60
 
 
 class Command(rqworker.Command):
+    requires_system_checks = BEFORE_COMMANDS
+
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)  # type: ignore[no-untyped-call]
         parser.set_defaults(

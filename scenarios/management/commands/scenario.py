@@ -23,6 +23,7 @@ from coordinator_client.errors import CoordinatorError
 from coordinator_client.profiles import read_profile
 from coordinator_client.synchronous.client import Client
 from scenarios.access import audit
+from scenarios.checks import BEFORE_COMMANDS
 from scenarios.command_line.local import LocalCoordinator
 from scenarios.command_line.local_people import read_account
 
@@ -54,6 +55,7 @@ def record(name: str, options: Mapping[str, Any], code: int | None) -> None:
 
 class Command(BaseCommand):
     help = "Store and run scenarios, and manage runs, faults, schedules, services and hosts."
+    requires_system_checks = BEFORE_COMMANDS
 
     def add_arguments(self, parser: CommandParser) -> None:
         set_program("manage.py scenario")

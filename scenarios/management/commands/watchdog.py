@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from scenarios.checks import BEFORE_COMMANDS
 from scenarios.supervision.long_running import end_in_the_log
 from scenarios.supervision.watchdog import Watchdog
 
@@ -15,6 +16,7 @@ class Command(BaseCommand):
         "Take over runs whose worker has died, undo their faults, retry outstanding faults, start scheduled "
         "runs and send messages."
     )
+    requires_system_checks = BEFORE_COMMANDS
 
     def handle(self, *_arguments: Any, **_options: Any) -> None:
         with end_in_the_log("The watchdog"):

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from scenarios.checks import BEFORE_COMMANDS
 from scenarios.domain.webhooks import SUBSCRIBABLE, DeliveryState, WebhookKind
 from scenarios.models import Delivery, Webhook
 from scenarios.notifications import deliveries, dispatcher, webhooks
@@ -21,6 +22,7 @@ NOT_ACCEPTED = 1
 
 class Command(BaseCommand):
     help = "List, add and test webhooks."
+    requires_system_checks = BEFORE_COMMANDS
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

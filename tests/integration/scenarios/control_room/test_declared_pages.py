@@ -19,6 +19,7 @@ KEYS = {"<uuid:pk>": UUID(int=1), "<int:pk>": 1, "<int:version>": 1, "<uuid:run>
 
 
 def declared_addresses() -> Iterator[str]:
+    admin.autodiscover()
     for model, model_admin in admin.site._registry.items():
         if isinstance(model_admin, PageAdmin):
             for pattern in model_admin.get_urls():

@@ -21,6 +21,7 @@ from tests.integration.scenarios.story_rows import DOCUMENT, Telling
 pytestmark = pytest.mark.django_db
 
 PROJECT = Path(__file__).resolve().parents[4]
+admin.autodiscover()
 LISTS = [
     reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     for model in admin.site._registry
