@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# `manage.py test` runs them beside other tests, at a low priority.
+pytestmark = pytest.mark.timeout(3600)
+
 PROJECT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 
