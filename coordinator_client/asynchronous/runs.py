@@ -21,6 +21,7 @@ class AsyncRuns:
         self,
         *,
         scenario: str = "",
+        environment: str = "",
         status: str = "",
         rollback: str = "",
         since: str = "",
@@ -30,8 +31,8 @@ class AsyncRuns:
         limit: int | None = None,
     ) -> Sequence[Run]:
         """The newest first; all of them without a `limit`. `since` and `until` are times by RFC 3339."""
-        filters = {"scenario": scenario, "status": status, "rollback": rollback, "since": since}
-        filters |= {"until": until, "by": by, "id": id_prefix}
+        filters = {"scenario": scenario, "environment": environment, "status": status}
+        filters |= {"rollback": rollback, "since": since, "until": until, "by": by, "id": id_prefix}
         return [parse(Run, row) async for row in self._transport.items("runs", limit=limit, **filters)]
 
     async def get(self, run_id: str) -> Run:

@@ -113,6 +113,7 @@ class RunFilter:
     """Empty fields match every run; `status` is a state or an outcome, `by` the name of a user."""
 
     scenario: str = ""
+    environment: str = ""
     status: str = ""
     rollback: str = ""
     since: datetime | None = None

@@ -28,6 +28,14 @@ def add_to(verbs: Any) -> None:
         metavar="NAME",
         help_text="List only runs of this scenario.",
     )
+    add_completed(
+        runs,
+        "--environment",
+        completion.complete_environments,
+        default="",
+        metavar="NAME",
+        help_text="List only runs in this environment.",
+    )
     runs.add_argument(
         "--status",
         default="",
@@ -87,7 +95,7 @@ def check_limit(limit: int) -> int:
 
 
 def list_runs(session: Session, limit: int, *, watch: bool, **options: Any) -> int:
-    names = ("scenario", "status", "rollback", "since", "until", "by")
+    names = ("scenario", "environment", "status", "rollback", "since", "until", "by")
     which = RunFilter(**{name: options[name] for name in names}, limit=check_limit(limit))
     if watch:
         return _watch_runs(session, which)

@@ -165,7 +165,8 @@ class RemoteCoordinator(RemoteRegistrations, RemoteEnvironments, RemoteDecisions
         return self._client.runs.start_document(source, variables, **asdict(how))
 
     def list_runs(self, which: RunFilter) -> Sequence[Run]:
-        filters: dict[str, Any] = {"scenario": which.scenario, "rollback": which.rollback, "by": which.by}
+        names = ("scenario", "environment", "rollback", "by")
+        filters: dict[str, Any] = {name: getattr(which, name) for name in names}
         for name, moment in (("since", which.since), ("until", which.until)):
             filters[name] = moment.isoformat() if moment else ""
         if which.status == "finished":  # the API filters by outcome, not by having ended

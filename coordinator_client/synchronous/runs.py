@@ -22,6 +22,7 @@ class Runs:
         self,
         *,
         scenario: str = "",
+        environment: str = "",
         status: str = "",
         rollback: str = "",
         since: str = "",
@@ -31,8 +32,8 @@ class Runs:
         limit: int | None = None,
     ) -> Sequence[Run]:
         """The newest first; all of them without a `limit`. `since` and `until` are times by RFC 3339."""
-        filters = {"scenario": scenario, "status": status, "rollback": rollback, "since": since}
-        filters |= {"until": until, "by": by, "id": id_prefix}
+        filters = {"scenario": scenario, "environment": environment, "status": status}
+        filters |= {"rollback": rollback, "since": since, "until": until, "by": by, "id": id_prefix}
         return [parse(Run, row) for row in self._transport.items("runs", limit=limit, **filters)]
 
     def get(self, run_id: str) -> Run:

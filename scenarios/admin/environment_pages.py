@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from scenarios.admin.deletion import DeletedByServiceAdmin
+from scenarios.admin.named_rows import NamedRowsAdmin
 from scenarios.domain.errors import AddressProtected, AddressUnknown
 from scenarios.library import environments
 from scenarios.models import Environment
@@ -54,7 +55,7 @@ class EnvironmentFormOfProtector(EnvironmentForm):
 
 
 @admin.register(Environment)
-class EnvironmentAdmin(DeletedByServiceAdmin):
+class EnvironmentAdmin(DeletedByServiceAdmin, NamedRowsAdmin):
     form = EnvironmentForm
     list_display = ["name", "named_services", "protection", "description"]
     fields = ["name", "description", "services", "variables"]

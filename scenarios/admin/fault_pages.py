@@ -87,6 +87,7 @@ class FaultAdmin(ReadOnlyAdmin):
         *("opened_at", "lasted", "undone", "reason"),
     ]
     list_filter = [OutstandingFilter, "state", DriverFilter, ServiceFilter]
+    ordering = ("-id",)  # nearly that of `opened_at`, and each filter has an index with it
     sortable_by = ("opened_at",)  # by an index
     list_per_page = 50
     show_full_result_count = False

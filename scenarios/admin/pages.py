@@ -30,7 +30,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from scenarios.admin.filtered_lists import KnownFiltersList, describe_saved_filters, save_present_filter
+from scenarios.admin.filtered_lists import (
+    KnownFiltersList,
+    NearerEndPaginator,
+    describe_saved_filters,
+    save_present_filter,
+)
 from scenarios.control_room.saved_filters import may_remove
 from scenarios.domain.errors import ScenarioError
 from scenarios.models import SavedFilter
@@ -101,6 +106,8 @@ def link(row: Model) -> SafeString:
 
 class PageAdmin(admin.ModelAdmin):
     """A list and a page for each row, with the pages and buttons that its functions declare."""
+
+    paginator = NearerEndPaginator
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

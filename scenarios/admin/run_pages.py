@@ -11,14 +11,14 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
-from scenarios.admin.filtered_lists import NameOfScenarioFilter
+from scenarios.admin.filtered_lists import NameOfEnvironmentFilter, NameOfScenarioFilter
 from scenarios.admin.pages import address, button, page
 from scenarios.admin.read_only import WithoutFormAdmin
 from scenarios.admin.run_actions import RunActions
 from scenarios.control_room import compare_page, run_page
 from scenarios.control_room.searches import search_runs
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioError
-from scenarios.domain.outcomes import UNBEGUN
+from scenarios.domain.outcomes import UNBEGUN, RunState
 from scenarios.models import Run, RunQuerySet, Scenario
 from scenarios.pictures import words
 from scenarios.pictures.badges import run_badges
@@ -38,6 +38,13 @@ class ZoomForm(forms.Form):
     end = forms.FloatField(min_value=0, max_value=MAX_ZOOM)
 
 
+class StateFilter(admin.ChoicesFieldListFilter):
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        if self.used_parameters.get(self.lookup_kwarg) == [RunState.FINISHED]:
+            return cast("RunQuerySet", queryset).in_state(RunState.FINISHED)
+        return cast("QuerySet[Run]", super().queryset(request, queryset))
+
+
 class ScenarioFilter(NameOfScenarioFilter):
     """By the name of a stored scenario, or a part of it if none is called so."""
 
@@ -51,10 +58,20 @@ class ScenarioFilter(NameOfScenarioFilter):
         return queryset.filter(scenario__in=list(exact) or list(parts))
 
 
+class EnvironmentFilter(NameOfEnvironmentFilter):
+    """By the name that runs have noted: an environment that was removed since still finds its runs."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        return queryset.filter(environment=self.value()) if self.value() else queryset
+
+
 @admin.register(Run)
 class RunAdmin(RunActions, WithoutFormAdmin):
     list_display = ["__str__", "badges", "queued_at", "duration", "explanation", "started_by", "started_from"]
-    list_filter = ["state", "outcome", "rollback", "queued_at", ScenarioFilter]
+    list_filter = [
+        *(("state", StateFilter), "outcome", "rollback", "queued_at"),
+        *(ScenarioFilter, EnvironmentFilter),
+    ]
     list_select_related = ["started_by"]
     list_per_page = 50
     sortable_by = ("queued_at",)  # by an index

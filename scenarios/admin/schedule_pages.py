@@ -5,17 +5,18 @@ from typing import Any, cast
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from scenarios.admin.deletion import DeletedByServiceAdmin
-from scenarios.admin.pages import button
+from scenarios.admin.named_rows import MAX_SUGGESTIONS, read_typed_text, show_suggestions
+from scenarios.admin.pages import button, page
 from scenarios.control_room import home_queries
-from scenarios.control_room.forms import ScheduleForm, time_zones
+from scenarios.control_room.schedule_forms import SUITE_PREFIX, ScheduleForm, time_zones
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
-from scenarios.models import Schedule, ScheduledTime, Suite
+from scenarios.models import Scenario, Schedule, ScheduledTime, Suite
 from scenarios.pictures.badges import badge
 from scenarios.pictures.words import moment_in_zone
 from scenarios.planning import schedules
@@ -106,6 +107,20 @@ class ScheduleAdmin(DeletedByServiceAdmin):
         if row is None:
             return shown
         return {**shown, **describe(row), "may_pause": self.has_change_permission(request, row)}
+
+    @page("subjects/")
+    def subjects_page(self, request: HttpRequest) -> HttpResponse:
+        """Names of scenarios and suites that contain what was typed, as the options of a list."""
+        typed = read_typed_text(request)
+        text = typed.removeprefix(SUITE_PREFIX)
+        models = (Suite,) if text != typed else (Scenario, Suite)
+        found = []
+        for model in models:
+            prefix = SUITE_PREFIX if model is Suite else ""
+            rows = model.objects.filter(name__icontains=text).order_by("name")
+            names = rows.values_list("name", flat=True)[:MAX_SUGGESTIONS]
+            found += [f"{prefix}{name}" for name in names]
+        return show_suggestions(request, found)
 
     @button("<int:pk>/pause/", permission="change")
     def pause(self, request: HttpRequest, schedule: Schedule) -> None:

@@ -48,6 +48,7 @@ class RunFilters(Filters):
     """`by` is a user name; `since` and `until` limit `created_at`; `id` may be the beginning of an id."""
 
     scenario: Text | None = None
+    environment: Text | None = None
     status: RunStatus | None = None
     rollback: Rollback | None = None
     since: Time | None = None
@@ -106,6 +107,7 @@ def filter_runs(rows: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
     conditions = {
         "scenario": find_key(Scenario.objects.filter(name=filters.scenario), filters.scenario),
         "started_by": find_key(User.objects.filter(username=filters.by), filters.by),
+        "environment": filters.environment,
         "rollback": filters.rollback,
         "queued_at__gte": filters.since,
         "queued_at__lte": filters.until,

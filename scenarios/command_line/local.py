@@ -26,10 +26,9 @@ from scenarios.command_line.local_environments import LocalEnvironments
 from scenarios.command_line.local_errors import describe_left_out, explain_errors
 from scenarios.command_line.local_feed import LocalFeed
 from scenarios.command_line.local_registrations import LocalRegistrations
-from scenarios.command_line.local_rows import describe_run, find_scenario, get_run
+from scenarios.command_line.local_rows import describe_run, find_scenario, get_run, select_runs
 from scenarios.command_line.local_starts import LocalStarts
 from scenarios.command_line.local_suites import LocalSuites
-from scenarios.domain.outcomes import RunState
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
 from scenarios.library import imports, preflight, sync
@@ -142,17 +141,7 @@ class LocalCoordinator(
         return parse(PlannedRun, {"steps": steps, **asdict(found)})
 
     def list_runs(self, which: RunFilter) -> list[Run]:
-        rows = models.Run.objects.select_related("started_by").defer("document")
-        conditions: dict[str, Any] = {
-            "scenario_name": which.scenario,
-            "state" if which.status in set(RunState) else "outcome": which.status,
-            "rollback": which.rollback,
-            "queued_at__gte": which.since,
-            "queued_at__lte": which.until,
-            "started_by__username": which.by,
-        }
-        rows = rows.filter(**{field: value for field, value in conditions.items() if value})
-        return [describe_run(row) for row in rows[: which.limit]]
+        return [describe_run(row) for row in select_runs(which)]
 
     def find_run_id(self, beginning: str) -> str:
         digits = beginning.replace("-", "").lower()

@@ -3,18 +3,15 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from django.core.exceptions import ValidationError
 
-from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
-from scenarios.domain.timetable import WEEK
+from scenarios.domain.errors import InvalidDocument
 from scenarios.drivers import documents
-from scenarios.language.variables import Variable, parse_pairs
+from scenarios.language.variables import Variable
 from scenarios.library.versions import Line, compare_lines
-from scenarios.models import Environment, Scenario, Schedule, Suite
-from scenarios.planning import schedules
+from scenarios.models import Environment, Scenario
 
 # A complete scenario for the demo services, which can be run unchanged.
 NEW_DOCUMENT = """\
@@ -222,125 +219,3 @@ def build_widget(variable: Variable) -> forms.Widget:
     if variable.type == "list":
         return forms.TextInput(attrs={"placeholder": "a, b"})
     return forms.TextInput(attrs={"pattern": variable.pattern} if variable.pattern else {})
-
-
-# The form field that shows an error of the schedule, and the fields that may have caused it.
-PLACES = {
-    "cron": ["cron", "time_zone", "window_days", "window_from", "window_to"],
-    "window": ["window_from", "window_to"],
-    "variables": ["variables_text", "scenario_name"],
-    "suite_name": ["scenario_name"],
-}
-
-
-# Names contain no colon, so that no scenario has such a name.
-SUITE_PREFIX = "suite:"
-
-
-class ScheduleForm(forms.ModelForm[Schedule]):
-    scenario_name = forms.ChoiceField(label="Scenario or suite")
-    variables_text = forms.CharField(
-        label="Variables",
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "hold=2s", "spellcheck": "false"}),
-        help_text="One name=value per line. Other variables keep their defaults.",
-    )
-    window_days = forms.TypedMultipleChoiceField(
-        label="Days",
-        required=False,
-        coerce=int,
-        choices=list(enumerate(WEEK, 1)),
-        widget=forms.CheckboxSelectMultiple,
-        help_text="Select none for every day.",
-    )
-
-    class Meta:
-        model = Schedule
-        fields = [
-            *("name", "scenario_name", "environment"),
-            *("cron", "time_zone", "grace_minutes", "priority", "is_paused"),
-            *("window_days", "window_from", "window_to"),
-        ]
-        widgets = {
-            "cron": forms.TextInput(attrs={"placeholder": "30 2 * * MON-FRI", "spellcheck": "false"}),
-            "time_zone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"}),
-            "window_from": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
-            "window_to": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
-        }
-        labels = {
-            "grace_minutes": "Grace (minutes)",
-            "is_paused": "Paused",
-            "window_from": "From",
-            "window_to": "To",
-        }
-        help_texts = {
-            "name": "Use a-z, 0-9 and '-', as in 'nightly-latency'.",
-            "cron": "Minute, hour, day of month, month and day of week.",
-            "time_zone": "For example Europe/Berlin or UTC.",
-            "grace_minutes": "How late a run may start if no watchdog was running when it was due.",
-            "window_to": "If this is not later than the start, the window ends on the next day.",
-        }
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        if "scenario_name" not in self.fields:  # absent for people who may only view
-            return
-        if "environment" in self.fields:
-            names = list(Environment.objects.values_list("name", flat=True))
-            if (own := self.instance.environment) and own not in names:
-                names.append(own)
-            self.fields["environment"] = build_environment_field(names)
-        if "priority" in self.fields:
-            self.fields["priority"].required = False
-        names = list(Scenario.objects.values_list("name", flat=True))
-        if (own := self.instance.scenario_name) and own not in names:
-            names.append(own)
-        suites = list(Suite.objects.values_list("name", flat=True))
-        if (own := self.instance.suite_name) and own not in suites:
-            suites.append(own)
-        choices = [("Scenarios", [(name, name) for name in names])]
-        choices.append(("Suites", [(f"{SUITE_PREFIX}{name}", name) for name in suites]))
-        self.fields["scenario_name"].choices = choices  # type: ignore[attr-defined]
-        if self.instance.suite_name:
-            self.initial["scenario_name"] = f"{SUITE_PREFIX}{self.instance.suite_name}"
-        variables = self.instance.variables.items()
-        self.fields["variables_text"].initial = "\n".join(f"{name}={value}" for name, value in variables)
-
-    def clean_scenario_name(self) -> str:
-        """One field for both: what it runs is either a scenario or a suite."""
-        chosen: str = self.cleaned_data["scenario_name"]
-        is_suite = chosen.startswith(SUITE_PREFIX)
-        self.instance.suite_name = chosen.removeprefix(SUITE_PREFIX) if is_suite else ""
-        return "" if is_suite else chosen
-
-    def _get_validation_exclusions(self) -> set[str]:
-        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc] # of Django's own
-        return excluded | {"scenario_name"}  # empty for a suite; check_schedule looks at it
-
-    def clean_priority(self) -> int:
-        return self.cleaned_data["priority"] or 0
-
-    def clean_variables_text(self) -> str:
-        text: str = self.cleaned_data["variables_text"]
-        try:
-            self.instance.variables = parse_pairs([line for line in text.splitlines() if line.strip()])
-        except InvalidVariables as error:
-            raise ValidationError(list(error.errors.values())) from error
-        return text
-
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]
-        unread = set(
-            self.errors
-        )  # the instance still has the earlier values of these fields, so their errors would be wrong
-        try:
-            schedules.check_schedule(self.instance)
-        except InvalidSchedule as error:
-            for name, sentence in error.errors.items():
-                place, *others = PLACES.get(name, [name])
-                if not unread.intersection([place, *others]):
-                    self.add_error(place, sentence)
-
-
-def time_zones() -> list[str]:
-    return sorted(available_timezones())

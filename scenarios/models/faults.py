@@ -150,7 +150,15 @@ class Fault(models.Model):
     class Meta:
         ordering = ["-opened_at"]
         permissions = [("acknowledge_fault", "Can acknowledge a fault that could not be undone")]
-        indexes = [models.Index(fields=["state", "next_try_at"]), models.Index(fields=["-opened_at"])]
+        # The last three are for each filter of the lists, and have the columns of the others: what matches
+        # nothing together is found without a look at the rows.
+        indexes = [
+            models.Index(fields=["state", "next_try_at"]),
+            models.Index(fields=["-opened_at"]),
+            models.Index(fields=["state", "-id", "service", "driver"]),
+            models.Index(fields=["service", "-id", "state", "driver"]),
+            models.Index(fields=["driver", "-id", "state", "service"]),
+        ]
         constraints = [models.UniqueConstraint(fields=["run", "order"], name="fault_order_unique")]
 
     def __str__(self) -> str:

@@ -48,7 +48,9 @@ def ended_clean() -> Run:
 def test_runs_are_selected_by_end_time_and_user(either: CommandLine) -> None:
     dirty, old = left_dirty(), ended_clean()
     ann = User.objects.create_user("ann")
-    Run.objects.filter(pk=old.pk).update(queued_at=timezone.now() - timedelta(days=3), started_by=ann)
+    Run.objects.filter(pk=old.pk).update(
+        queued_at=timezone.now() - timedelta(days=3), started_by=ann, environment="staging"
+    )
     assert list_ids(either) == [str(dirty.pk), str(old.pk)]
     assert list_ids(either, "--rollback", "dirty") == [str(dirty.pk)]
     assert list_ids(either, "--rollback", "unverified") == []
@@ -56,6 +58,9 @@ def test_runs_are_selected_by_end_time_and_user(either: CommandLine) -> None:
     assert list_ids(either, "--until", "2d") == [str(old.pk)]
     assert list_ids(either, "--by", "ann") == [str(old.pk)]
     assert list_ids(either, "--by", "ann", "--status", "finished") == [str(old.pk)]
+    assert list_ids(either, "--environment", "staging") == [str(old.pk)]
+    assert list_ids(either, "--environment", "production") == []
+    assert list_ids(either, "--scenario", NAME, "--rollback", "dirty") == [str(dirty.pk)]
 
 
 def test_scenarios_are_selected_by_tag(either: CommandLine) -> None:

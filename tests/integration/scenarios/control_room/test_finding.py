@@ -61,6 +61,9 @@ def test_runs_are_found_by_scenario_person_and_beginning_of_id(admin_client: Cli
     assert find(admin_client, "run", scenario="other") == [by_nobody]
     assert find(admin_client, "run", scenario="exchan") == [by_ann]
     assert find(admin_client, "run", scenario="no-such") == []
+    Run.objects.filter(pk=by_ann.pk).update(environment="staging")
+    assert find(admin_client, "run", environment="staging") == [by_ann]
+    assert find(admin_client, "run", environment="stag") == []
 
 
 def test_scenarios_are_found_by_tag_and_service(admin_client: Client) -> None:
@@ -101,7 +104,19 @@ def test_faults_are_found_among_the_newest_and_by_their_run(
 @pytest.mark.parametrize("model", LISTS)
 def test_hostile_text_is_only_text(admin_client: Client, model: str) -> None:
     store("first", tags="[nightly]")
-    names = ("tag", "scenario", "service", "driver", "held", "has_proxy", "state", "o", "p", "no_such")
+    names = (
+        "tag",
+        "scenario",
+        "environment",
+        "service",
+        "driver",
+        "held",
+        "has_proxy",
+        "state",
+        "o",
+        "p",
+        "no_such",
+    )
     for text in HOSTILE:
         for words in ({"q": text}, dict.fromkeys(names, text)):
             answer = open_list(admin_client, model, urlencode(words, errors="surrogatepass"))

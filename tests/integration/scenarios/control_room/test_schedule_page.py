@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from scenarios.models import Approval, Scenario, Schedule
+from scenarios.models import Approval, Scenario, Schedule, Suite
 from scenarios.planning import due
 from tests.integration.scenarios.planned_rows import (
     DOCUMENT,
@@ -201,3 +201,28 @@ def test_a_run_whose_document_no_longer_fits_is_shown_with_the_reason(
     type(run).objects.update(document=DOCUMENT.replace("method: POST", "metod: POST"))
     content = admin_client.get(f"/admin/scenarios/approval/{run.approval.pk}/change/").content.decode()
     assert "did you mean" in content
+
+
+def test_among_many_scenarios_a_name_is_typed_with_suggestions(admin_client: Client, admin: User) -> None:
+    Scenario.objects.bulk_create(Scenario(name=f"scenario-{number}", document="") for number in range(150))
+    page = admin_client.get(ADD).content.decode()
+    assert "scenario-77" not in page
+    subjects = "/admin/scenarios/schedule/subjects/"
+    assert f'hx-get="{subjects}?of=scenario_name"' in page
+    asked = {"of": "scenario_name", "scenario_name": "RIO-77"}
+    assert 'value="scenario-77"' in admin_client.get(subjects, asked).content.decode()
+    refused = admin_client.post(ADD, {**GIVEN, "scenario_name": "gone"})
+    assert "there is no scenario &#x27;gone&#x27;" in refused.content.decode()
+    assert admin_client.post(ADD, {**GIVEN, "scenario_name": "a\0b"}).status_code == 200
+    assert admin_client.post(ADD, GIVEN).status_code == 302
+    assert 'value="break-exchange"' in shown(admin_client, Schedule.objects.get())
+
+
+def test_suites_are_suggested_with_their_prefix(admin_client: Client) -> None:
+    Suite.objects.create(name="exchange-suite", document="")
+    for typed in ("suite:exch", "exch"):
+        answer = admin_client.get(
+            "/admin/scenarios/schedule/subjects/", {"of": "s", "s": typed}
+        ).content.decode()
+        assert 'value="suite:exchange-suite"' in answer
+        assert ('value="break-exchange"' in answer) == (typed == "exch")
