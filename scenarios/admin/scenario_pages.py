@@ -2,6 +2,7 @@
 
 import copy
 import re
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -29,7 +30,7 @@ from scenarios.language.document import Document
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library.adapted_documents import adapt_document
 from scenarios.library.dry_run import list_steps
-from scenarios.library.sync import remove_scenario
+from scenarios.library.sync import prepared_removal, remove_scenario
 from scenarios.library.versions import VERSIONS_PER_PAGE, list_versions
 from scenarios.library.warnings import look_for_targets
 from scenarios.models import Run, Scenario, Service
@@ -116,6 +117,9 @@ class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
         stored = stored_scenarios.save_scenario(form.parsed, by=cast("User", request.user))
         obj.pk = stored.pk
         obj.refresh_from_db()
+
+    def prepared_deletion(self, row: Scenario) -> AbstractContextManager[None]:
+        return prepared_removal(row)
 
     def delete_row(self, row: Scenario, *, by: User) -> None:
         remove_scenario(row.name, by=by)

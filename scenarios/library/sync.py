@@ -1,6 +1,7 @@
 """Makes the stored scenarios and suites match a set of documents, in one transaction."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ from scenarios.domain.errors import ScenarioError
 from scenarios.language.document import Document
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Fault, Scenario, Suite
+from scenarios.runs.detaching import detached_runs
 from scenarios.suites.documents import SuiteDocument
 from scenarios.suites.storage import SuiteIsRunning, remove_suite, save_suite
 
@@ -105,7 +107,7 @@ def sync_scenarios(
 
 def _remove(change: Change, by: User | None) -> None:
     if change.subject == "scenario":
-        remove_scenario(change.name, by=by)
+        _remove_scenario(change.name, by)
         return
     try:
         remove_suite(change.name, by=by)
@@ -138,19 +140,42 @@ def find_taken_names(changes: Sequence[Change], only_new: Collection[str]) -> li
     ]
 
 
-@transaction.atomic
 def remove_scenario(name: str, *, by: User | None = None) -> None:
     """Delete the scenario; its runs and versions stay.
 
     Raises:
         CannotRemove: a run is unfinished or has left a fault, or something else refers to the scenario.
     """
+    if (scenario := Scenario.objects.filter(name=name).first()) is not None:
+        with prepared_removal(scenario):
+            _remove_scenario(name, by)
+
+
+@contextmanager
+def prepared_removal(scenario: Scenario) -> Iterator[None]:
+    """Within, the scenario can be deleted in a short transaction, however many runs it has.
+
+    Raises:
+        CannotRemove: as above.
+    """
+    check_removal(scenario)
+    with detached_runs("scenario", scenario):
+        yield
+
+
+def check_removal(scenario: Scenario) -> None:
+    """Raises CannotRemove if a run is unfinished or has left a fault."""
+    if obstacle := find_removal_obstacle(scenario):
+        raise CannotRemove(f"Scenario {scenario.name!r} cannot be removed now, because {obstacle}.")
+
+
+@transaction.atomic
+def _remove_scenario(name: str, by: User | None) -> None:
     # The lock makes a run that starts at the same time wait; it is then refused.
     scenario = Scenario.objects.select_for_update().filter(name=name).first()
     if scenario is None:
         return
-    if obstacle := find_removal_obstacle(scenario):
-        raise CannotRemove(f"Scenario {name!r} cannot be removed now, because {obstacle}.")
+    check_removal(scenario)
     scenario.changed_by = by
     try:
         scenario.delete()
