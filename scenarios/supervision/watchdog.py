@@ -142,13 +142,18 @@ class Watchdog:
         """In batches with rests between them, so that nobody waits long to write."""
         now = timezone.now()
         before = now - timedelta(days=settings.RETENTION_DAYS)
+        audited = now - timedelta(days=settings.AUDIT_DAYS)
         batches = [
             partial(prune_answers, now, at_most=PRUNED_AT_ONCE),
             partial(retention.prune, before, at_most=RUNS_PRUNED_AT_ONCE),
             partial(retention.prune_suite_runs, before, at_most=RUNS_PRUNED_AT_ONCE),
             partial(deliveries.prune_deliveries, before, at_most=PRUNED_AT_ONCE),
             partial(invitations.prune, before, at_most=PRUNED_AT_ONCE),
-            partial(audit.prune, now - timedelta(days=settings.AUDIT_DAYS), at_most=PRUNED_AT_ONCE),
+            partial(audit.prune, audited, at_most=PRUNED_AT_ONCE),
+            partial(retention.prune_admin_log, audited, at_most=PRUNED_AT_ONCE),
+            partial(retention.prune_versions, audited, at_most=PRUNED_AT_ONCE),
+            partial(retention.prune_tasks, before, at_most=PRUNED_AT_ONCE),
+            partial(retention.prune_sessions, now, at_most=PRUNED_AT_ONCE),
         ]
         for prune in batches:
             while not self._stop.is_set() and await database.call(prune) > 0:
