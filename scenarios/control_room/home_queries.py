@@ -6,7 +6,8 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, OuterRef, Q, Subquery, Value, When
+from django.db import connection
+from django.db.models import Count, OuterRef, Subquery
 from django.utils import timezone
 
 from scenarios.domain.event_kinds import EventKind
@@ -16,8 +17,12 @@ from scenarios.pictures.days import Day
 
 DAYS = 30
 MAX_UNFINISHED = 20
-# As in the exit code of `scenario run`: a run that left something injected has not passed.
-PASSED = Q(outcome=Outcome.PASSED, rollback__in=[Rollback.CLEAN, Rollback.UNVERIFIED])
+# Passed as in the exit code of `scenario run`: a run that left something injected has not.
+_COUNT_DAY = f"""
+SELECT CAST(%s AS integer), count(*), count(CASE WHEN outcome = '{Outcome.PASSED}'
+    AND rollback IN ('{Rollback.CLEAN}', '{Rollback.UNVERIFIED}') THEN 1 END)
+FROM {Run._meta.db_table} WHERE queued_at >= %s AND queued_at < %s AND finished_at IS NOT NULL
+"""  # noqa: S608, SLF001 - of constants
 MAX_OUTSTANDING = MAX_INJECTED = 20
 INJECTED_STATES = (FaultState.INJECTING, FaultState.ACTIVE)
 MAX_SCENARIOS = 50
@@ -63,30 +68,22 @@ def outstanding_faults() -> list[Fault]:
 
 
 def runs_per_day() -> list[Day]:
-    """The last 30 days, up to today, including days without a run."""
+    """The last 30 days, up to today, including days without a run.
+
+    A query for each day, all in one: each counts its part of an index. Grouped by day, the database would
+    compute the day of each run, and sort them by it: four times the time on SQLite.
+    """
     today = timezone.localdate()
     days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
     begins = [timezone.make_aware(datetime.combine(day, time.min)) for day in days]
-    counted = (
-        Run.objects.filter(queued_at__gte=begins[0], finished_at__isnull=False)
-        .values(number=_number_of_day(begins, 0, DAYS))
-        .order_by("number")
-        .annotate(runs=Count("queued_at"), passed=Count("queued_at", filter=PASSED))
-    )
-    found = {row["number"]: (row["runs"], row["passed"]) for row in counted}
-    return [Day(day, *found.get(number, (0, 0))) for number, day in enumerate(days)]
-
-
-def _number_of_day(begins: Sequence[datetime], first: int, end: int) -> Case | Value:
-    """The number of the day, from `first` to before `end`, on which a run was queued; found by halving.
-
-    TruncDate and `__date` would call Python for each row on SQLite, without an index.
-    """
-    if end - first == 1:
-        return Value(first)
-    middle = (first + end) // 2
-    earlier, later = _number_of_day(begins, first, middle), _number_of_day(begins, middle, end)
-    return Case(When(queued_at__lt=begins[middle], then=earlier), default=later)
+    adapt = connection.ops.adapt_datetimefield_value
+    # Today has no end: the clock of the machine that queued a run may be ahead.
+    limits = [adapt(moment) for moment in (*begins, begins[-1] + timedelta(days=DAYS))]
+    with connection.cursor() as cursor:
+        parameters = [value for number in range(DAYS) for value in (number, *limits[number : number + 2])]
+        cursor.execute(" UNION ALL ".join([_COUNT_DAY] * DAYS), parameters)
+        found = {number: (runs, passed) for number, runs, passed in cursor.fetchall()}
+    return [Day(day, *found[number]) for number, day in enumerate(days)]
 
 
 def list_last_runs() -> list[tuple[Scenario, Run | None]]:
