@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import Model
 from django.utils import timezone
@@ -9,13 +10,14 @@ from django.utils import timezone
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library import services as registered_services
-from scenarios.models import Event, Fault, NamedService, Run
+from scenarios.models import Event, Fault, NamedService, Run, Scenario
 from tests.integration.scenarios.story_rows import DOCUMENT
 
 SERVICES, SERVICES_EACH = 20, 2
 EVENTS_EACH, FAULTS_EACH, FAULTS_LEFT = 10, 2, 3
 # Of the runs, how many are older than RETENTION_DAYS.
 SHARE_OF_OLD, RETENTION_DAYS = 0.8, 90
+BUSY_USER = "load"
 
 
 def fill_with_scenarios(count: int) -> None:
@@ -23,32 +25,45 @@ def fill_with_scenarios(count: int) -> None:
     for number in range(SERVICES):
         registered_services.register_service(f"service-{number}", "http://127.0.0.1:9")
     scenario = stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
-    _copy(scenario, _numbers(count - 1), name="'scenario-' || e.n")
+    copy_row(scenario, number_rows(count - 1), name="'scenario-' || e.n")
     named = NamedService.objects.filter(scenario=scenario).first()
     assert named is not None
     others = f"SELECT id, name FROM scenarios_scenario WHERE id <> {scenario.pk}"
     for number in range(SERVICES_EACH):
         service = f"'service-' || ((e.id + {number}) %% {SERVICES})"
-        _copy(named, others, scenario_id="e.id", scenario_name="e.name", service=service)
+        copy_row(named, others, scenario_id="e.id", scenario_name="e.name", service=service)
 
 
 def fill_with_runs(count: int) -> None:
     """Runs that have ended, one a minute, most of them long ago; the newest of them left a few faults."""
     run, fault, event = _store_run()
     newest = timezone.now() - timedelta(days=RETENTION_DAYS) + timedelta(minutes=count * (1 - SHARE_OF_OLD))
-    copy_run(run, count - 1, newest, timedelta(minutes=1), "queued_at", "claimed_at", "finished_at")
+    moments_of_run = ("queued_at", "claimed_at", "finished_at")
+    copy_run(run, count - 1, newest, timedelta(minutes=1), *moments_of_run, **_describe_variety())
     is_postgresql = connection.vendor == "postgresql"
     own = f"'{run.pk}'" if is_postgresql else f"'{run.pk.hex}'"
     others = "SELECT r.id, r.finished_at, m.n FROM scenarios_run r CROSS JOIN ({}) m WHERE r.id <> {}"
     moments = dict.fromkeys(("opened_at", "injected_at", "closed_at"), "e.finished_at")
-    _copy(fault, others.format(_numbers(FAULTS_EACH), own), run_id="e.id", order="e.n", **moments)
-    each = others.format(_numbers(EVENTS_EACH), own)
-    _copy(event, each, run_id="e.id", sequence="e.n", at="e.finished_at")
+    copy_row(fault, others.format(number_rows(FAULTS_EACH), own), run_id="e.id", order="e.n", **moments)
+    each = others.format(number_rows(EVENTS_EACH), own)
+    copy_row(event, each, run_id="e.id", sequence="e.n", at="e.finished_at")
     _leave_faults()
     if is_postgresql:
         with connection.cursor() as cursor:  # as autovacuum does within a minute
             for model in (Run, Fault, Event):
                 cursor.execute(f"VACUUM ANALYZE {model._meta.db_table}")
+
+
+def _describe_variety() -> dict[str, str]:
+    """By column: of four runs, one is of the first scenario; a third is a user's, each tenth in staging."""
+    first = Scenario.objects.order_by("pk").values_list("pk", flat=True).first()
+    user = User.objects.create_user(BUSY_USER)
+    return {
+        "scenario_id": f"CASE WHEN e.n %% 4 = 0 THEN {first} ELSE {first} + e.n %% 50 END",
+        "started_by_id": f"CASE WHEN e.n %% 3 = 0 THEN {user.pk} END",
+        "environment": "CASE WHEN e.n %% 10 = 0 THEN 'staging' ELSE '' END",
+        "outcome": "CASE WHEN e.n %% 6 = 0 THEN 'failed' ELSE 'passed' END",
+    }
 
 
 def copy_run(
@@ -60,10 +75,10 @@ def copy_run(
     if connection.vendor == "postgresql":
         key = "lpad(to_hex(e.n), 32, '0')::uuid"
         at = f"TIMESTAMPTZ '{moment}+00' - e.n * INTERVAL '{seconds} seconds'"
-    _copy(run, _numbers(count), id=key, **dict.fromkeys(moments, at), **expressions)
+    copy_row(run, number_rows(count), id=key, **dict.fromkeys(moments, at), **expressions)
 
 
-def _numbers(count: int) -> str:
+def number_rows(count: int) -> str:
     """A query with the numbers from 1 to `count`, as column `n`."""
     return (
         f"WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) "
@@ -71,7 +86,7 @@ def _numbers(count: int) -> str:
     )
 
 
-def _copy(row: Model, each: str, **expressions: str) -> None:
+def copy_row(row: Model, each: str, **expressions: str) -> None:
     """Write a copy of the stored row for each row `e` that the query finds.
 
     `expressions` tell, by column, what differs from the row that is copied.

@@ -32,6 +32,7 @@ class PostgreSQL:
     """One server on a folder: it can be stopped and started again in the middle of a test."""
 
     def __init__(self, programs: Path, folder: Path, address: str, inside: Sequence[str] = ()) -> None:
+        self.options: dict[str, str] = dict(OPTIONS)
         self._programs = programs
         self._folder = folder
         self._address = address
@@ -65,7 +66,7 @@ class PostgreSQL:
     def start(self) -> None:
         addresses = f"{LOOPBACK},{self._address}"
         options = {
-            **OPTIONS,
+            **self.options,
             "port": self.port,
             "listen_addresses": addresses,
             "unix_socket_directories": self._folder,
@@ -100,6 +101,19 @@ class PostgreSQL:
         options += ["--template=template0", f"--encoding={encoding}", "--locale=C"]
         subprocess.run([self._programs / "createdb", *options, name], check=True)
         return f"postgres://coordinator@127.0.0.1:{self.port}/{name}"
+
+    def measure_processor_time(self) -> float:
+        """Seconds of all its processes, since the server was started."""
+        assert self._process is not None
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ticks = 0
+        for process in (str(pid), *children):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+                # Of the first process with those that have ended: utime, stime, cutime, cstime.
+                ticks += sum(map(int, fields[11:15]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def count_refusals(self) -> int:
         """Connections that were refused or cut since the server was created."""
@@ -136,14 +150,18 @@ class PostgreSQL:
 
 
 @contextmanager
-def postgresql(programs: Path, address: str = LOOPBACK, inside: Sequence[str] = ()) -> Iterator[PostgreSQL]:
+def postgresql(
+    programs: Path, address: str = LOOPBACK, inside: Sequence[str] = (), **options: str
+) -> Iterator[PostgreSQL]:
     """With `address` it listens there too, for the machines of that network.
 
-    `inside`: the words before its command that take it to another machine, which has this address.
+    `inside`: the words before its command that take it to another machine, which has this address. `options`:
+    its settings, as `max_connections`.
     """
     # Not pytest's own folder: that one is closed to the other user.
     folder = Path(tempfile.mkdtemp(prefix="coordinator-postgresql-"))
     server = PostgreSQL(programs, folder, address, inside)
+    server.options |= options
     try:
         server.create()
         server.start()

@@ -1,0 +1,1 @@
+"""What many_workers.py starts, asks and computes."""
