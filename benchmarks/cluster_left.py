@@ -1,58 +1,62 @@
 """Faults of a Kubernetes cluster: how quickly they begin, what is left of them, and what probes cost.
 
-    python benchmarks/cluster_left.py [--starts 40] [--kills 20] [--pods 5000]
+    python benchmarks/cluster_left.py [--starts 40] [--kills 100] [--side-by-side 6] [--pods 5000] [--seed N]
 
 The API server and its etcd are real; there are no controllers and kubelets. First, it measures the time
-from the start of a run to the change of the object. Then it kills the worker at random moments with SIGKILL
-and restarts nothing of the coordinator; `manage.py sweep_clusters`, with a database that does not exist,
-runs every few seconds, as its CronJob does every minute. One lease and one such interval later, it checks
-that each object is as it was. Finally, a process probes many pods once a second. Exits with 1 if a goal is
-missed.
+from the start of a run to the change of the object. Then it kills workers at random moments with SIGKILL,
+several side by side, each with a database and a namespace of its own, and starts nothing of the coordinator
+again. `manage.py sweep_clusters`, with a database that does not exist, runs every few seconds, as its CronJob
+does every minute. One lease, one such interval and two seconds later, it checks that each object is as it
+was. Finally, a process probes many pods once a second. Exits with 1 if a goal is missed.
 """
 
 import argparse
+import json
 import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.goals import Goals
 from benchmarks.installed import Entrance, entrance
+from benchmarks.side_by_side import kill_all, meet_all
+from tests.servers.chaos_definitions import SLOW, install_definitions
 from tests.servers.cluster_shop import Shop, open_shop
-from tests.servers.command_process import CommandProcess, command_process
+from tests.servers.command_process import command_process
 from tests.servers.coordinator import PROJECT, Coordinator
-from tests.servers.kube_apiserver import ApiServer, build_namespace, build_pod, kube_apiserver
+from tests.servers.kube_apiserver import ApiServer, build_namespace, build_node, build_pod, kube_apiserver
 from tests.servers.loopback import wait_for
 
 LEASE_SECONDS, SWEEP_SECONDS = 5, 5.0
 MARGIN_SECONDS = 2.0
 MAX_START_SECONDS = 1.0
 MAX_WATCH_MIB, MAX_WATCH_CORE = 100, 0.05
-DOCUMENT = """
-apiVersion: coordinator/v1
-kind: Scenario
-metadata: {{name: broken}}
-spec:
-  phases:
-  - name: fault
-    hold: 10m
-    actions:
-    - name: break it
-      fault: {{kubernetes: {{namespace: {namespace}, {fault}}}}}
-"""
+PATCHED = "apps/v1/Deployment"
+FAULTS = "SELECT count(*) FROM scenarios_fault"
 UNENDED = "SELECT 1 FROM scenarios_run WHERE state <> 'finished'"
-KINDS = (
-    "name: cart, scale: {replicas: 0}",
-    "where: {app: cart}, pick: 1, isolate: {}",
-    "where: {app: cart}, isolate: {}, allow_all: true",
-)
+SCALED = {"name": "cart", "scale": {"replicas": 0}}
+KINDS: dict[str, dict[str, Any]] = {
+    "scale": SCALED,
+    "isolate one pod": {"where": {"app": "cart"}, "pick": 1, "isolate": {}},
+    "isolate all pods": {"where": {"app": "cart"}, "isolate": {}, "allow_all": True},
+    "patch": {
+        "name": "cart",
+        "patch": {"of": "Deployment", "apiVersion": "apps/v1", "path": "/spec/paused", "value": True},
+    },
+    "cordon": {"cordon": {}},
+    "chaos": {"chaos": SLOW},
+}
 ENTRANCE = """
 import sys
 from scenarios.runs import commands
@@ -91,12 +95,29 @@ asyncio.run(watch('crowd', {looks}))
 """
 
 
+class Moment(NamedTuple):
+    """When the worker is killed: so many seconds after the fault is in the ledger."""
+
+    kind: str
+    seconds: float
+
+
+class Kill(NamedTuple):
+    """`left` is what was not as before a lease and a sweep after the kill."""
+
+    kind: str
+    moment: float
+    was_changed: bool
+    left: dict[str, Any]
+
+
 @contextmanager
 def installed(server: ApiServer) -> Iterator[Coordinator]:
     with tempfile.TemporaryDirectory() as folder:
         system = Coordinator(
             Path(folder),
             KUBERNETES_CONFIG=str(server.kubeconfig),
+            KUBERNETES_PATCHED_KINDS=PATCHED,
             LEASE_SECONDS=str(LEASE_SECONDS),
             MAX_CONCURRENT_RUNS="1000",
         )
@@ -107,22 +128,33 @@ def installed(server: ApiServer) -> Iterator[Coordinator]:
             system.stop()
 
 
-def is_changed(shop: Shop) -> bool:
-    marked = "?labelSelector=test-coordinator/fault"
-    paths = [shop.deployment.rpartition("/")[0], shop.find_path("networkpolicies")]
-    return any(shop.server.ask("GET", path + marked)["items"] for path in paths)
+def describe(shop: Shop) -> dict[str, Any]:
+    """All that the kinds of fault change: specs, labels and annotations, and the names of what they make."""
+    server = shop.server
+    chaos = f"/apis/chaos-mesh.org/v1alpha1/namespaces/{shop.namespace}/networkchaos"
+    paths = [shop.deployment, f"/api/v1/nodes/{shop.namespace}"]
+    paths += [shop.find_path("pods", name) for name in shop.list_pods()]
+    found = {path.rpartition("/")[2]: server.get(path) or {} for path in paths}
+    kept: dict[str, Any] = {
+        name: [each["spec"], *(each["metadata"].get(word) for word in ("labels", "annotations"))]
+        for name, each in found.items()
+    }
+    for path in (shop.find_path("networkpolicies"), chaos):
+        kept[path] = [each["metadata"]["name"] for each in server.ask("GET", path)["items"]]
+    return kept
 
 
-def is_whole(shop: Shop) -> bool:
-    pods = shop.server.ask("GET", f"{shop.find_path('pods')}?labelSelector=test-coordinator/fault")["items"]
-    return not is_changed(shop) and not pods and shop.read_deployment()["spec"]["replicas"] == 3
-
-
-def start(system: Coordinator, asked: Entrance, shop: Shop, fault: str) -> float:
+def start(system: Coordinator, asked: Entrance, shop: Shop, fault: dict[str, Any]) -> float:
     """The time by the monotonic clock at which the run was started."""
-    (file := system.data / f"{shop.namespace}.yaml").write_text(
-        DOCUMENT.format(namespace=shop.namespace, fault=fault)
-    )
+    where = {"name": shop.namespace} if "cordon" in fault else {"namespace": shop.namespace}
+    action = {"name": "break it", "fault": {"kubernetes": {**where, **fault}}}
+    document = {
+        "apiVersion": "coordinator/v1",
+        "kind": "Scenario",
+        "metadata": {"name": "broken"},
+        "spec": {"phases": [{"name": "fault", "hold": "10m", "actions": [action]}]},
+    }
+    (file := system.data / f"{shop.namespace}.yaml").write_text(json.dumps(document))
     begun = time.monotonic()
     asked.ask(str(file))
     return begun
@@ -135,8 +167,8 @@ def measure_starts(goals: Goals, server: ApiServer, starts: int) -> None:
         wait_for(lambda: system.find_log("worker").stat().st_size, what="the worker says something")
         for number in range(starts + 1):
             shop = open_shop(server)
-            begun = start(system, asked, shop, KINDS[0])
-            while not is_changed(shop):
+            begun = start(system, asked, shop, SCALED)
+            while shop.read_deployment()["spec"]["replicas"]:
                 time.sleep(0.005)
             if number:  # the first one loads what the next ones use, too
                 took.append(time.monotonic() - begun)
@@ -151,40 +183,82 @@ def measure_starts(goals: Goals, server: ApiServer, starts: int) -> None:
     goals.at_most(f"the same, p95 of {starts}", worst, MAX_START_SECONDS, "s")
 
 
-def measure_kills(goals: Goals, server: ApiServer, kills: int, dice: random.Random) -> None:
-    """Each moment has a namespace and a worker of its own; the runs stay as the dead left them."""
-    left = 0
+@dataclass
+class Lane:
+    """Kills the workers of a database of its own; their runs stay as the dead left them."""
+
+    server: ApiServer
+    system: Coordinator
+    asked: Entrance
+
+    def meet(self, moment: Moment) -> Kill:
+        """Each moment has a namespace, a node and a worker of its own."""
+        shop = open_shop(self.server)
+        self.server.apply(build_node(shop.namespace))
+        before = describe(shop)
+        ((known,),) = self.system.rows(FAULTS)
+        worker = self.system.start_worker()
+        start(self.system, self.asked, shop, KINDS[moment.kind])
+        wait_for(lambda: self.system.rows(FAULTS) > [(known,)], what="the fault is in the ledger")
+        time.sleep(moment.seconds)
+        killed = kill_all([worker])
+        was_changed = describe(shop) != before
+        due = killed + LEASE_SECONDS + SWEEP_SECONDS + MARGIN_SECONDS
+        time.sleep(max(0.0, due - time.monotonic()))
+        seen = describe(shop)
+        left = {name: value for name, value in seen.items() if value != before[name]}
+        return Kill(*moment, was_changed, left)
+
+
+def measure_kills(goals: Goals, server: ApiServer, count: int, moments: list[Moment]) -> None:
+    with ExitStack() as stack:
+        lanes = []
+        for _ in range(count):
+            system = stack.enter_context(installed(server))
+            lanes.append(Lane(server, system, stack.enter_context(entrance(system, ENTRANCE))))
+        sweeps = stack.enter_context(sweeper(server))
+        kills, failed = meet_all(lanes, moments, Lane.meet)
+        slowest = max(sweeps)
+    changed = [kill for kill in kills if kill.was_changed]
+    goals.tell("SIGKILLs of a worker", len(kills))
+    goals.tell("of these while something was changed", len(changed))
+    print(f"  of each kind: {dict(sorted(Counter(kill.kind for kill in changed).items()))}")
+    goals.at_most("left a lease and a sweep after the kill", sum(bool(kill.left) for kill in kills), 0)
+    goals.at_most("moments that could not be met", failed, 0)
+    goals.tell(f"{len(sweeps)} sweeps, the slowest", slowest, "s")
+
+
+@contextmanager
+def sweeper(server: ApiServer) -> Iterator[list[float]]:
+    """Sweeps at its interval until the end of the block; the seconds that each sweep took.
+
+    One for all, as in a cluster. The kills come at random moments between two sweeps.
+    """
     nowhere = Coordinator(
         server.folder / "nowhere",
         KUBERNETES_CONFIG=str(server.kubeconfig),
+        KUBERNETES_PATCHED_KINDS=PATCHED,
         DATABASE_URL="postgres://nobody@127.0.0.1:1/none",
     )
-    with ExitStack() as stack:
-        system = stack.enter_context(installed(server))
-        asked = stack.enter_context(entrance(system, ENTRANCE))
-        sweeper = stack.enter_context(command_process(nowhere.environment))
-        for _ in range(kills):
-            shop = open_shop(server)
-            worker = system.start_worker()
-            start(system, asked, shop, dice.choice(KINDS))
-            wait_for(lambda: is_changed(shop), what="something is changed")  # noqa: B023
-            time.sleep(dice.uniform(0.0, LEASE_SECONDS))
-            worker.kill()
-            worker.wait()
-            sweep_for(sweeper, LEASE_SECONDS + SWEEP_SECONDS, dice)
-            left += not is_whole(shop)
-    goals.at_most(f"left a lease and a sweep after {kills} SIGKILLs of the worker", left, 0)
+    took: list[float] = []
+    stopped = threading.Event()
+    with command_process(nowhere.environment) as commands:
 
+        def sweep() -> None:
+            due = time.monotonic()
+            while not stopped.wait(max(0.0, due - time.monotonic())):
+                begun = time.monotonic()
+                commands.manage("sweep_clusters")
+                took.append(time.monotonic() - begun)
+                due += SWEEP_SECONDS
 
-def sweep_for(sweeper: CommandProcess, seconds: float, dice: random.Random) -> None:
-    """Sweep at its interval, which begins at a random moment, for so long; a sweep itself takes time, too."""
-    deadline = time.monotonic() + seconds
-    due = time.monotonic() + dice.uniform(0.0, SWEEP_SECONDS)
-    while due < deadline:
-        time.sleep(max(0.0, due - time.monotonic()))
-        sweeper.manage("sweep_clusters")
-        due += SWEEP_SECONDS
-    time.sleep(max(0.0, deadline + MARGIN_SECONDS - time.monotonic()))
+        sweeping = threading.Thread(target=sweep)
+        sweeping.start()
+        try:
+            yield took
+        finally:
+            stopped.set()
+            sweeping.join()
 
 
 def measure_watch(goals: Goals, server: ApiServer, pods: int, looks: int = 30) -> None:
@@ -217,17 +291,23 @@ def measure_watch(goals: Goals, server: ApiServer, pods: int, looks: int = 30) -
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--starts", type=int, default=40)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--side-by-side", type=int, default=6)
     parser.add_argument("--pods", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=time.time_ns())
     chosen = parser.parse_args()
     goals = Goals()
     print(f"seed {chosen.seed}")
+    dice = random.Random(chosen.seed)
+    moments = [
+        Moment(dice.choice(list(KINDS)), dice.uniform(0.0, LEASE_SECONDS)) for _ in range(chosen.kills)
+    ]
     with tempfile.TemporaryDirectory() as folder, kube_apiserver(Path(folder)) as server:
         if chosen.starts:
             measure_starts(goals, server, chosen.starts)
-        if chosen.kills:
-            measure_kills(goals, server, chosen.kills, random.Random(chosen.seed))
+        if moments:
+            install_definitions(server)
+            measure_kills(goals, server, chosen.side_by_side, moments)
         if chosen.pods:
             measure_watch(goals, server, chosen.pods)
     return goals.status

@@ -15,6 +15,7 @@ import psycopg
 
 from benchmarks.fault_machines import far_targets
 from benchmarks.fault_targets import Breakable, Proxy, local_targets
+from benchmarks.side_by_side import list_killed
 from tests.servers.command_process import CommandProcess, command_process
 from tests.servers.coordinator import Coordinator
 from tests.servers.loopback import wait_for
@@ -124,13 +125,7 @@ class Killable:
 
     def _kill(self, *, with_guardians: bool) -> None:
         processes = list(self.system.processes)
-        # A guardian that has just been started is still a child of the call that waits for it.
-        pids = [
-            pid
-            for process in processes
-            for pid in (process.pid, *_list_descendants(process.pid))
-            if _shares_session_with(process.pid, pid)
-        ]
+        pids = list_killed(processes)
         if with_guardians:
             pids += _list_guardians(self.states)
         for pid in pids:
@@ -150,22 +145,6 @@ def _measure_lateness(target: Breakable, due: float) -> float:
     while target.is_broken() and time.monotonic() - due < MAX_LATE_SECONDS:
         time.sleep(0.05)
     return time.monotonic() - due
-
-
-def _list_descendants(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, task.read_text().split()):
-                found += [child, *_list_descendants(child)]
-    return found
-
-
-def _shares_session_with(process: int, pid: int) -> bool:
-    try:
-        return os.getsid(pid) == os.getsid(process)
-    except ProcessLookupError:
-        return False
 
 
 def _list_guardians(states: Sequence[Path]) -> list[int]:
