@@ -55,7 +55,8 @@ def choose_ports(web: int) -> Ports:
 def build_children(ports: Ports, proxy_token: str) -> list[Child]:
     """In the order of starting. The worker stops before its targets, so that it can still undo its faults."""
     monitoring = prometheus(ports)
-    measured = build_prometheus_settings(ports) if monitoring else {}
+    # The port is that of links in messages, too, which workers and the watchdog write.
+    shared = {"PORT": str(ports.web), **(build_prometheus_settings(ports) if monitoring else {})}
     return [
         price_feed(ports),
         fault_proxy(ports, proxy_token),
@@ -65,11 +66,11 @@ def build_children(ports: Ports, proxy_token: str) -> list[Child]:
         Child(
             "web",
             [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"],
-            {"PORT": str(ports.web), **measured},
+            shared,
         ),
-        replace(manage("watchdog", "watchdog", environment=measured), needs_others=True),
+        replace(manage("watchdog", "watchdog", environment=shared), needs_others=True),
         replace(
-            manage("worker", *quick_worker(settings.TASK_BACKEND), environment=measured), needs_others=True
+            manage("worker", *quick_worker(settings.TASK_BACKEND), environment=shared), needs_others=True
         ),
     ]
 

@@ -1,5 +1,6 @@
 """`manage.py up`, as README has it, with real processes."""
 
+import json
 import os
 import re
 import signal
@@ -43,13 +44,30 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, su
     assert processes_with(data) == {}
 
 
-def test_each_scenario_of_the_catalogue_passes(serving: tuple[Path, subprocess.Popen[str]]) -> None:
-    data, _ = serving
+PAYLOADS = "SELECT payload FROM scenarios_delivery WHERE message LIKE 'run.%'"
+# To a receiver that is away: what was to be sent stays in the outbox.
+A_WEBHOOK = """
+from tests.integration.scenarios.runs.outside_rows import a_webhook
+a_webhook()
+"""
+
+
+def test_each_scenario_of_the_catalogue_passes_and_its_messages_lead_to_the_port_of_up(
+    serving: tuple[Path, subprocess.Popen[str]],
+) -> None:
+    data, process = serving
+    installed = Coordinator(data)
+    installed.manage("shell", "--no-imports", "-c", A_WEBHOOK)
     for name in CATALOGUE:
         with command(data, "scenario", "run", name) as run:
             assert run.stdout is not None
             output = run.stdout.read()
             assert run.wait(300) == 0, output
+    words = list(map(str, process.args))  # type: ignore[arg-type] # a list, as `command` makes it
+    site = f"http://localhost:{words[words.index('--port') + 1]}"
+    links = [json.loads(payload)["data"]["run"]["url"] for (payload,) in installed.rows(PAYLOADS)]
+    assert len(links) >= 2 * len(CATALOGUE)
+    assert {link.partition("/admin/")[0] for link in links} == {site}
 
 
 def test_a_worker_killed_in_a_fault_is_replaced(serving: tuple[Path, subprocess.Popen[str]]) -> None:
