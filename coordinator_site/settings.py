@@ -357,6 +357,9 @@ PROMETHEUS_SCRAPE_SECONDS = env.read(whole_number, "PROMETHEUS_SCRAPE_SECONDS", 
 # Whether steps may reach only registered services, not addresses from documents.
 ONLY_REGISTERED_SERVICES = env.read(boolean, "ONLY_REGISTERED_SERVICES", "false")
 
+# The networks that steps may connect to; empty for all. A page narrows this list and the next two.
+ALLOWED_NETWORKS = env.read_list(networks, "ALLOWED_NETWORKS", [])
+
 # What scenarios may do on the coordinator's own host; nothing else is allowed.
 # For each command, the environment variables that steps may set. Other variables are refused because a
 # command with a PATH, HOME or KUBECONFIG that the scenario chooses is a different command.

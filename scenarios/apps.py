@@ -23,6 +23,7 @@ class ScenariosConfig(AppConfig):
         from scenarios import tasks  # noqa: PLC0415
         from scenarios.access import audit  # noqa: PLC0415
         from scenarios.access.groups import admit_members, make_groups  # noqa: PLC0415
+        from scenarios.library.allow_lists import make_allow_lists  # noqa: PLC0415
         from scenarios.runs import task_queue  # noqa: PLC0415
         from scenarios.supervision.gauges import read_gauges  # noqa: PLC0415
 
@@ -35,5 +36,6 @@ class ScenariosConfig(AppConfig):
         checks.register(check_database_encoding, checks.Tags.database)
         read_at_scrape(read_gauges)
         post_migrate.connect(make_groups, sender=self)
+        post_migrate.connect(make_allow_lists, sender=self)
         m2m_changed.connect(admit_members, dispatch_uid="scenarios.access.groups")
         audit.connect()

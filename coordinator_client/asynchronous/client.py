@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from coordinator_client.asynchronous.allow_lists import AsyncAllowLists
 from coordinator_client.asynchronous.decisions import AsyncApprovals, AsyncFaults, AsyncTokens, AsyncWebhooks
 from coordinator_client.asynchronous.environments import AsyncEnvironments
 from coordinator_client.asynchronous.events import AsyncEvents
@@ -54,6 +55,7 @@ class AsyncClient:
         self.services = AsyncServices(self._transport)
         self.hosts = AsyncHosts(self._transport)
         self.environments = AsyncEnvironments(self._transport)
+        self.allow_lists = AsyncAllowLists(self._transport)
         self.schedules = AsyncSchedules(self._transport)
         self.approvals = AsyncApprovals(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from coordinator_client.command_line.allow_lists import AllowLists
 from coordinator_client.command_line.decisions import Decisions
 from coordinator_client.command_line.environments import Environments
 from coordinator_client.command_line.feeds import Feeds
@@ -132,7 +133,7 @@ class FaultFilter:
     limit: int = 50
 
 
-class Coordinator(Registrations, Environments, Decisions, Feeds, Suites, Protocol):
+class Coordinator(Registrations, Environments, AllowLists, Decisions, Feeds, Suites, Protocol):
     """All methods may raise CoordinatorError; InvalidDocumentError and InvalidVariablesError say where."""
 
     def close(self) -> None: ...

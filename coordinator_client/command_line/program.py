@@ -8,6 +8,7 @@ from io import TextIOWrapper
 from typing import Any
 
 from coordinator_client.command_line import (
+    allow_list_verbs,
     completion,
     decision_verbs,
     environment_verbs,
@@ -37,7 +38,8 @@ from coordinator_client.version import __version__
 DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults, schedules and services."
 GROUPS = (
     *(scenario_verbs, import_verb, run_verbs, history_verbs, event_verbs, fault_verbs, schedule_verbs),
-    *(registration_verbs, environment_verbs, decision_verbs, suite_verbs, login_verbs, profile_verbs),
+    *(registration_verbs, environment_verbs, allow_list_verbs, decision_verbs, suite_verbs),
+    *(login_verbs, profile_verbs),
 )
 
 

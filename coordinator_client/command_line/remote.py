@@ -18,6 +18,7 @@ from coordinator_client.command_line.coordinator import (
     TranslationRefused,
 )
 from coordinator_client.command_line.feeds import FeedFilter
+from coordinator_client.command_line.remote_allow_lists import RemoteAllowLists
 from coordinator_client.command_line.remote_decisions import RemoteDecisions
 from coordinator_client.command_line.remote_environments import RemoteEnvironments
 from coordinator_client.command_line.remote_registrations import RemoteRegistrations, explain_fields
@@ -54,7 +55,9 @@ UNNAMED = "unnamed"
 EXPERIMENT_WORDS = {"method", "steady-state-hypothesis"}
 
 
-class RemoteCoordinator(RemoteRegistrations, RemoteEnvironments, RemoteDecisions, RemoteSuites):
+class RemoteCoordinator(
+    RemoteRegistrations, RemoteEnvironments, RemoteAllowLists, RemoteDecisions, RemoteSuites
+):
     def __init__(self, client: Client) -> None:
         self._client = client
         self.place = client.server

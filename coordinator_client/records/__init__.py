@@ -6,6 +6,7 @@ Every record has `raw`, the JSON object as the server sent it, with fields that 
 from coordinator_client.records.decisions import Approval, Delivery, GlobalStop, Identity, Token, Webhook
 from coordinator_client.records.record import Record
 from coordinator_client.records.registrations import (
+    AllowList,
     Check,
     DiscoveredService,
     Discovery,
@@ -44,6 +45,7 @@ __all__ = [
     "STATES",
     "STATES_TO_UNDO",
     "UNBEGUN",
+    "AllowList",
     "Approval",
     "Change",
     "Check",

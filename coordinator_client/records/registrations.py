@@ -10,7 +10,7 @@ from coordinator_client.records.record import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service(Record):
-    """`held_by` is the id of a run, or None."""
+    """`held_by` is the id of a run, or None; scenarios in `probed_by` only look at the service."""
 
     name: str
     base_url: str
@@ -25,6 +25,7 @@ class Service(Record):
     auth: Mapping[str, Any] = field(default_factory=dict)
     held_by: str | None = None
     touched_by: Sequence[str] = ()
+    probed_by: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,19 @@ class Environment(Record):
     description: str = ""
     variables: Mapping[str, Any] = field(default_factory=dict)
     protected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowList(Record):
+    """`allowed` is what steps may use now, within `bound`. `entries` is None if nobody has narrowed it."""
+
+    name: str
+    setting: str
+    bound: Sequence[str]
+    entries: Sequence[str] | None
+    allowed: Sequence[str]
+    changed_at: datetime | None = None
+    changed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from coordinator_client.synchronous.allow_lists import AllowLists
 from coordinator_client.synchronous.decisions import Approvals, Faults, Tokens, Webhooks
 from coordinator_client.synchronous.environments import Environments
 from coordinator_client.synchronous.events import Events
@@ -55,6 +56,7 @@ class Client:
         self.services = Services(self._transport)
         self.hosts = Hosts(self._transport)
         self.environments = Environments(self._transport)
+        self.allow_lists = AllowLists(self._transport)
         self.schedules = Schedules(self._transport)
         self.approvals = Approvals(self._transport)
         self.webhooks = Webhooks(self._transport)

@@ -44,12 +44,30 @@ ASKING_ACTIONS = frozenset({"delete_selected", "run_selected", "add_tag", "remov
 READING_ACTIONS = frozenset({"compare_selected"})
 VERBS = {"POST": "create", "PUT": "replace", "PATCH": "change", "DELETE": "delete"}
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+# Of what was there before and after, each.
+MAX_DETAIL = 2000
 _pending: ContextVar[AuditEntry | None] = ContextVar("pending_audit_entry", default=None)
+_detail: ContextVar[str] = ContextVar("audit_detail", default="")
+
+
+def note_change(what: str, before: str, after: str) -> None:
+    """Keep what was there before and after with the entry of the present request or command."""
+    _detail.set(f"{what}: {_cut(before)} became {_cut(after)}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_DETAIL else f"{text[:MAX_DETAIL]}… ({len(text)} characters)"
+
+
+def _take_detail() -> str:
+    detail = _detail.get()
+    _detail.set("")
+    return detail
 
 
 def note_request(request: HttpRequest, status: int) -> None:
     """Remember what the request did, if it was one that changes something and its sender is known."""
-    match = request.resolver_match
+    match, detail = request.resolver_match, _take_detail()
     if request.method in SAFE_METHODS or match is None or match.view_name in READING_VIEWS | LOGIN_VIEWS:
         return
     if match.view_name.startswith("admin:") and _only_asks(request, match.view_name):
@@ -67,6 +85,7 @@ def note_request(request: HttpRequest, status: int) -> None:
             action=describe_action(request)[:120],
             target=request.path[:300],
             result=describe_status(status),
+            detail=detail if status < HTTPStatus.BAD_REQUEST else "",
             **_describe_origin(request),
         )
     )
@@ -110,6 +129,7 @@ def record_command(who: str, host: str, action: str, target: str, result: str) -
             action=action[:120],
             target=target[:300],
             result=result[:40],
+            detail=_take_detail(),
         )
     )
 
@@ -133,7 +153,7 @@ def _describe_origin(request: HttpRequest | None) -> dict[str, str]:
 
 
 def _write(entry: AuditEntry) -> None:
-    for name in ("who", "entrance", "action", "target", "client", "request_id"):
+    for name in ("who", "entrance", "action", "target", "client", "request_id", "detail"):
         # An address may hold what no database stores.
         setattr(entry, name, _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", getattr(entry, name)))
     try:

@@ -13,7 +13,7 @@ _VIEW = tuple(
     f"scenarios.view_{model}"
     for model in (
         *("scenario", "run", "event", "fault", "service", "host", "environment"),
-        *("schedule", "scheduledtime", "approval", "webhook", "delivery"),
+        *("schedule", "scheduledtime", "approval", "webhook", "delivery", "allowlist"),
     )
 )
 _RUN = (*_VIEW, "scenarios.run_scenario", "scenarios.stop_run", "scenarios.pull_globalstop")
@@ -36,7 +36,7 @@ GROUPS = {
         *("scenarios.add_host", "scenarios.change_host", "scenarios.delete_host", "scenarios.protect_host"),
         *("scenarios.add_environment", "scenarios.change_environment", "scenarios.delete_environment"),
         *("scenarios.add_webhook", "scenarios.change_webhook", "scenarios.delete_webhook"),
-        "scenarios.view_auditentry",
+        *("scenarios.change_allowlist", "scenarios.view_auditentry"),
     ),
 }
 

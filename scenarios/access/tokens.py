@@ -23,6 +23,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
         "scenarios.view_environment",
         "scenarios.view_schedule",
         "scenarios.view_approval",
+        "scenarios.view_allowlist",
     ),
     "edit": ("scenarios.add_scenario", "scenarios.change_scenario", "scenarios.delete_scenario"),
     "run": ("scenarios.run_scenario",),
@@ -52,6 +53,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "stop": ("scenarios.stop_run",),
     "acknowledge": ("scenarios.acknowledge_fault",),
     "global-stop": ("scenarios.pull_globalstop",),
+    "allow-lists": ("scenarios.change_allowlist",),
 }
 SCOPE_WORDS = {
     "read": "see scenarios, runs, faults, services, hosts, schedules and approvals",
@@ -64,6 +66,7 @@ SCOPE_WORDS = {
     "stop": "stop runs",
     "acknowledge": "close a fault that could not be undone",
     "global-stop": "stop everything, and release it",
+    "allow-lists": "narrow what steps may do on this machine, and where they may connect to",
 }
 PREFIX = "tc_"
 RANDOM_BYTES = 32

@@ -5,6 +5,7 @@ goes through the functions of runs, library and planning.
 """
 
 from scenarios.admin import (
+    allow_list_pages,
     approval_pages,
     audit_pages,
     delivery_pages,
@@ -23,6 +24,7 @@ from scenarios.admin import (
 )
 
 __all__ = [
+    "allow_list_pages",
     "approval_pages",
     "audit_pages",
     "delivery_pages",

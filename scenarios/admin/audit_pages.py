@@ -11,7 +11,7 @@ from scenarios.admin.pages import page
 from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.models import AuditEntry
 
-COLUMNS: Any = ["at", "who", "action", "target", "result", "entrance", "client"]
+COLUMNS: Any = ["at", "who", "action", "target", "detail", "result", "entrance", "client"]
 EXPORTED: Any = [*COLUMNS, "request_id"]
 # A spreadsheet would carry out a cell that begins with one of these.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -15,6 +15,8 @@ from django.urls import reverse
 
 from scenarios.control_room import saved_filters
 
+# How a scenario uses a service, in addresses.
+TOUCHED, PROBED = "touched", "probed"
 # Up to here, reading and skipping the rows before a page costs less than a further query.
 MAX_SKIPPED = 1000
 

@@ -16,7 +16,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from scenarios.admin.drawn_plans import draw_document, draw_plan, find_delays_in_form, show_at_fields
-from scenarios.admin.filtered_lists import NameOfServiceFilter, TypedFilter
+from scenarios.admin.filtered_lists import PROBED, TOUCHED, NameOfServiceFilter, TypedFilter, replace_nul
 from scenarios.admin.named_rows import NamedRowsAdmin, read_typed_text, show_suggestions
 from scenarios.admin.new_test_page import NewTestPage
 from scenarios.admin.pages import address, button, page
@@ -54,6 +54,23 @@ class ServiceFilter(NameOfServiceFilter):
         return queryset.filter(named_services__service=name) if name else queryset
 
 
+class UseFilter(admin.SimpleListFilter):
+    """Of the service that the other filter names: whether the scenario acts on it."""
+
+    title = "use of the service"
+    parameter_name = "use"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(TOUCHED, "Acts on it"), (PROBED, "Only looks at it")] if request.GET.get("service") else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Scenario]) -> QuerySet[Scenario]:
+        service = replace_nul(request.GET.get("service", "")).strip()
+        if not service or self.value() not in {TOUCHED, PROBED}:
+            return queryset
+        is_touched = self.value() == TOUCHED
+        return queryset.filter(named_services__service=service, named_services__is_touched=is_touched)
+
+
 class TagFilter(TypedFilter):
     title = "tag"
     parameter_name = "tag"
@@ -73,7 +90,7 @@ class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
     form = ScenarioForm
     list_display = ["name", "title", "tag_list", "last_verdict", "run_link"]
     search_fields = ["name", "title", "description"]
-    list_filter = [ServiceFilter, TagFilter]
+    list_filter = [ServiceFilter, UseFilter, TagFilter]
     fields = ["document"]
     list_per_page = 50
 

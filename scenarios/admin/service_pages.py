@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 
 from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.discovery_page import DiscoveryPage
+from scenarios.admin.filtered_lists import PROBED, TOUCHED
 from scenarios.admin.named_rows import NamedRowsAdmin
 from scenarios.admin.pages import address, link, page
 from scenarios.admin.service_queries import QueriesInline, list_fields, try_sent_query
@@ -26,7 +27,6 @@ from scenarios.charts.query_presets import PRESETS
 from scenarios.control_room import home_queries
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import AddressProtected, AddressUnknown
-from scenarios.library import service_uses
 from scenarios.library import services as registered_services
 from scenarios.library.proxy_checks import check_proxy
 from scenarios.library.service_health import Health, check_health, check_unsaved_health
@@ -90,7 +90,16 @@ class EmptyJSONField(forms.JSONField):
 class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
     inlines = [QueriesInline]
     formfield_overrides = {JSONField: {"form_class": EmptyJSONField}}
-    list_display = ["name", "base_url", "health", "protection", "held_by", "used_by", "description"]
+    list_display = [
+        "name",
+        "base_url",
+        "health",
+        "protection",
+        "held_by",
+        "touched_by",
+        "probed_by",
+        "description",
+    ]
     list_filter = ["is_protected", HeldFilter, ProxyFilter]
     fields = [
         "name",
@@ -114,7 +123,7 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
         held = home_queries.find_holders()
         uses = home_queries.find_uses(row.name for row in rows)
         for row in rows:
-            row.holder, row.use = held.get(row.name), uses.get(row.name, home_queries.Use())
+            row.holder, row.uses = held.get(row.name), uses.get(row.name, home_queries.Uses())
 
     def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         presets = {
@@ -124,12 +133,13 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
         if row is None:
             return presets
         row.holder = home_queries.find_holders().get(row.name)
-        row.use = home_queries.find_use(row.name)
+        row.uses = home_queries.find_uses_of_one(row.name)
         return {
             **presets,
             "health": self.health(row),
             "held_by": self.held_by(row),
-            "used_by": self.used_by(row),
+            "touched_by": self.touched_by(row),
+            "probed_by": self.probed_by(row),
         }
 
     # Moving or deleting a protected service would be a way around its protection.
@@ -184,19 +194,13 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
     def held_by(self, service: Any) -> str:
         return link(service.holder) if service.holder is not None else "-"
 
-    @admin.display(description="used by")
-    def used_by(self, service: Any) -> str:
-        use: home_queries.Use = service.use
-        places = (
-            (reverse("admin:scenarios_scenario_change", args=[key]), name) for key, name in use.scenarios
-        )
-        links = format_html_join(", ", '<a href="{}">{}</a>', places)
-        more = use.count - len(use.scenarios)
-        if not more:
-            return links or "-"
-        scenarios = f"{reverse('admin:scenarios_scenario_changelist')}?{urlencode({'service': service.name})}"
-        rest = f" and {more} more" if links else format_count(more, "scenario")
-        return format_html('{}<a href="{}">{}</a>', links, scenarios, rest)
+    @admin.display(description="touched by")
+    def touched_by(self, service: Any) -> str:
+        return _link_scenarios(service.name, service.uses.touching, TOUCHED)
+
+    @admin.display(description="only probed by")
+    def probed_by(self, service: Any) -> str:
+        return _link_scenarios(service.name, service.uses.probing, PROBED)
 
     @page("<int:pk>/health/")
     def health_page(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -210,13 +214,6 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
         service = get_object_or_404(Service, pk=pk)
         context = {"findings": check_proxy(service)}
         return self._show_part(request, service, "admin/scenarios/findings.html", context)
-
-    @page("<int:pk>/uses/")
-    def uses_page(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Which scenarios act on it and which only look at it, asked for after the page has been shown."""
-        service = get_object_or_404(Service, pk=pk)
-        context = {"uses": service_uses.find_uses(service.name), "service": service}
-        return self._show_part(request, service, "admin/scenarios/service/uses.html", context)
 
     def _show_part(
         self, request: HttpRequest, service: Service, template: str, context: dict[str, Any]
@@ -268,3 +265,16 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
         """The curve that one of the form's queries gives now; nothing is stored."""
         context = try_sent_query(request.POST.dict())
         return TemplateResponse(request, "admin/scenarios/service/tried_query.html", context)
+
+
+def _link_scenarios(service: str, use: home_queries.Use, way: str) -> str:
+    """The scenarios, and a link to all that use the service in this way where more do."""
+    places = ((reverse("admin:scenarios_scenario_change", args=[key]), name) for key, name in use.scenarios)
+    links = format_html_join(", ", '<a href="{}">{}</a>', places)
+    more = use.count - len(use.scenarios)
+    if not more:
+        return links or "-"
+    query = urlencode({"service": service, "use": way})
+    rest = f" and {more} more" if links else format_count(more, "scenario")
+    address = reverse("admin:scenarios_scenario_changelist")
+    return format_html('{}<a href="{}?{}">{}</a>', links, address, query, rest)

@@ -2,6 +2,7 @@
 
 from scenarios.api import (
     all_events,
+    allow_lists,
     approvals,
     discovered_services,
     environments,
@@ -42,6 +43,7 @@ RESOURCES = (
     *(health, tokens, scenarios, versions, suites, suite_runs, imports, plans),
     *(runs, events, all_events, looks, faults),
     *(schedules, approvals, services, discovered_services, environments, hosts, webhooks, global_stop),
+    allow_lists,
 )
 for resource in RESOURCES:
     api.add_router("", resource.router)

@@ -58,6 +58,7 @@ TAGS = {
     "environments": "Where services are elsewhere, as in staging.",
     "hosts": "The machines that scenarios inject faults on.",
     "webhooks": "Addresses that get messages about runs.",
+    "allow lists": "What steps may do on the coordinator's machine, and where they may connect to.",
     "global stop": "Stops every run, and lets none begin.",
 }
 # Any object, because the whole language in JSON Schema is too much for generators.

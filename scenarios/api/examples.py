@@ -210,6 +210,7 @@ SERVICE: Example = {
     "auth": {"bearer": "${secret:SERVICE_EXCHANGE}"},
     "held_by": None,
     "touched_by": ["exchange-latency"],
+    "probed_by": ["slow-day"],
 }
 ENVIRONMENT_REQUEST: Example = {
     "description": "The copy that releases are tried on.",
@@ -217,6 +218,15 @@ ENVIRONMENT_REQUEST: Example = {
     "variables": {"delay_ms": 300},
 }
 ENVIRONMENT: Example = {**ENVIRONMENT_REQUEST, "name": "staging", "protected": False}
+ALLOW_LIST: Example = {
+    "name": "commands",
+    "setting": "ALLOWED_COMMANDS",
+    "bound": ["systemctl", "/usr/sbin/tc"],
+    "entries": ["systemctl"],
+    "allowed": ["systemctl"],
+    "changed_at": "2026-01-01T12:00:00Z",
+    "changed_by": "ada",
+}
 HOST_REQUEST: Example = {"address": "chaos@shop-1.example.com:22", "labels": {"role": "shop"}}
 HOST: Example = {**HOST_REQUEST, "name": "shop-1", "description": "", "protected": False, "held_by": None}
 WEBHOOK_REQUEST: Example = {
@@ -321,6 +331,9 @@ EXAMPLES: dict[str, Example] = {
     "EnvironmentPatch": {"variables": {"delay_ms": None}},
     "EnvironmentPage": list_one(ENVIRONMENT),
     "EnvironmentInList": ENVIRONMENT,
+    "AllowListRequest": {"entries": ["systemctl"]},
+    "AllowListPage": list_one(ALLOW_LIST),
+    "AllowListInList": ALLOW_LIST,
     "HostRequest": HOST_REQUEST,
     "HostPage": list_one(HOST),
     "HostInList": HOST,

@@ -11,6 +11,7 @@ from scenarios.api.problems import NotFoundError, ProblemAt, RefusedError
 from scenarios.language.yaml_tree import read_tree
 from scenarios.library.sync import AnyDocument
 from scenarios.models import (
+    AllowList,
     Approval,
     Environment,
     Fault,
@@ -49,6 +50,10 @@ def find_service(name: str) -> Service:
 
 def find_environment(name: str) -> Environment:
     return find_by_name(Environment.objects.all(), name, "environment")
+
+
+def find_allow_list(name: str) -> AllowList:
+    return find_by_name(AllowList.objects.all(), name, "allow list")
 
 
 def find_host(name: str) -> Host:

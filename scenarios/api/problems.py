@@ -17,6 +17,7 @@ from ninja.parser import Parser
 from scenarios.access.idempotency import KeyUsedOtherwise
 from scenarios.api.patterns import HINTS
 from scenarios.api.problem_codes import ProblemCode, find_code
+from scenarios.domain.allow_lists import InvalidEntries
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import (
     AddressProtected,
@@ -173,6 +174,11 @@ def describe_invalid_variables(error: InvalidVariables) -> HttpResponse:
     )
 
 
+def describe_invalid_entries(error: InvalidEntries) -> HttpResponse:
+    errors = [ProblemAt(path=f"body.entries.{index}", message=sentence) for index, sentence in error.errors]
+    return refuse_values(ProblemCode.INVALID_FIELDS, "Some entries are invalid: nothing was changed.", errors)
+
+
 # Where a request has the fields whose name differs from the model's.
 FIELD_PATHS = {
     "name": "path.name",
@@ -218,6 +224,7 @@ def describe_database_outage(_error: OperationalError) -> HttpResponse:
 HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     InvalidDocument: describe_invalid_document,
     InvalidVariables: describe_invalid_variables,
+    InvalidEntries: describe_invalid_entries,
     UnknownEnvironment: lambda error: describe_invalid_fields({"environment": str(error)}),
     InvalidSchedule: lambda error: describe_invalid_fields(error.errors),
     InvalidFields: lambda error: describe_invalid_fields(

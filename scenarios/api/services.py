@@ -60,7 +60,7 @@ DEFAULTS = {
 
 
 class ServiceInList(Schema):
-    """`held_by` is the run that holds the service; `touched_by` lists the scenarios that touch it."""
+    """`held_by` is the run that holds the service."""
 
     name: str
     base_url: str
@@ -78,7 +78,8 @@ class ServiceInList(Schema):
         description="For steps without `auth` of their own, with references to secrets; may be empty."
     )
     held_by: UUID | None
-    touched_by: list[str]
+    touched_by: list[str] = Field(description="The scenarios that act on it, by the defaults of variables.")
+    probed_by: list[str] = Field(description="The scenarios that only look at it.")
 
 
 class ServicePage(Schema):
@@ -207,14 +208,16 @@ def save_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[
 
 def describe_services(rows: Sequence[Service]) -> list[dict[str, Any]]:
     """As in ServiceInList, with one query for the runs that hold them and one for the scenarios."""
-    held, touching = home_queries.find_holders(), home_queries.scenarios_by_service(row.name for row in rows)
+    held, uses = home_queries.find_holders(), home_queries.list_uses(row.name for row in rows)
+    unused = home_queries.NamedIn()
     return [
         {
             "name": row.name,
             **list_writable_fields(row),
             "health_status": row.health_status,
             "held_by": held[row.name].pk if row.name in held else None,
-            "touched_by": touching.get(row.name, []),
+            "touched_by": list(uses.get(row.name, unused).touching),
+            "probed_by": list(uses.get(row.name, unused).probing),
         }
         for row in rows
     ]

@@ -21,6 +21,7 @@ from coordinator_client.command_line.coordinator import (
 from coordinator_client.parsing import parse
 from coordinator_client.records import Change, Event, Fault, PlannedRun, Run, Scenario, Version
 from scenarios import models
+from scenarios.command_line.local_allow_lists import LocalAllowLists
 from scenarios.command_line.local_decisions import LocalDecisions
 from scenarios.command_line.local_environments import LocalEnvironments
 from scenarios.command_line.local_errors import describe_left_out, explain_errors
@@ -57,7 +58,13 @@ POLL_SECONDS = 0.1
 
 
 class LocalCoordinator(
-    LocalStarts, LocalRegistrations, LocalEnvironments, LocalDecisions, LocalFeed, LocalSuites
+    LocalStarts,
+    LocalRegistrations,
+    LocalEnvironments,
+    LocalAllowLists,
+    LocalDecisions,
+    LocalFeed,
+    LocalSuites,
 ):
     place = "this machine"
 

@@ -174,7 +174,7 @@ def _find_schedule(name: str) -> models.Schedule:
 
 def _describe_services(rows: Sequence[models.Service]) -> list[Service]:
     held = home_queries.find_holders()
-    touching = home_queries.scenarios_by_service(row.name for row in rows)
+    uses, unused = home_queries.list_uses(row.name for row in rows), home_queries.NamedIn()
     return [
         parse(
             Service,
@@ -191,7 +191,8 @@ def _describe_services(rows: Sequence[models.Service]) -> list[Service]:
                 "tls": row.tls or {},
                 "auth": row.auth or {},
                 "held_by": str(held[row.name].pk) if row.name in held else None,
-                "touched_by": touching.get(row.name, []),
+                "touched_by": list(uses.get(row.name, unused).touching),
+                "probed_by": list(uses.get(row.name, unused).probing),
             },
         )
         for row in rows

@@ -111,38 +111,67 @@ def find_holders() -> dict[str, Run]:
     return {hold.service: hold.run for hold in holds}
 
 
-def scenarios_by_service(services: Iterable[str]) -> dict[str, list[str]]:
-    """By service, the names of all scenarios whose steps name it."""
+@dataclass(frozen=True, slots=True)
+class NamedIn:
+    """All scenarios whose steps name a service, by name: those that act on it, and those that only look."""
+
+    touching: Sequence[str] = ()
+    probing: Sequence[str] = ()
+
+
+def list_uses(services: Iterable[str]) -> dict[str, NamedIn]:
+    """By service."""
     rows = NamedService.objects.filter(service__in=list(services)).order_by("service", "scenario_name")
-    touching: dict[str, list[str]] = {}
-    for service, name in rows.values_list("service", "scenario_name"):
-        touching.setdefault(service, []).append(name)
-    return touching
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for service, name, is_touched in rows.values_list("service", "scenario_name", "is_touched"):
+        found.setdefault(service, ([], []))[0 if is_touched else 1].append(name)
+    return {service: NamedIn(*names) for service, names in found.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How many scenarios name a service in their steps, and the keys and names of some of them."""
+    """How many scenarios use a service in one way, and the keys and names of some of them."""
 
     count: int = 0
     scenarios: tuple[tuple[int, str], ...] = ()
 
 
-def find_uses(services: Iterable[str]) -> dict[str, Use]:
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """By the scenarios that act on the service, and by those that only look at it."""
+
+    touching: Use = Use()
+    probing: Use = Use()
+
+
+def find_uses(services: Iterable[str]) -> dict[str, Uses]:
     """By service; without names where more than MAX_LISTED_USES scenarios use it."""
     rows = NamedService.objects.filter(service__in=list(services))
-    counts = dict(rows.values_list("service").annotate(count=Count("scenario_name")).order_by("service"))
-    few = [service for service, count in counts.items() if count <= MAX_LISTED_USES]
-    named: dict[str, list[tuple[int, str]]] = {}
+    grouped = rows.values_list("service", "is_touched").annotate(count=Count("scenario_name"))
+    counts = {(service, is_touched): count for service, is_touched, count in grouped.order_by("service")}
+    totals: dict[str, int] = {}
+    for (service, _is_touched), count in counts.items():
+        totals[service] = totals.get(service, 0) + count
+    few = [service for service, count in totals.items() if count <= MAX_LISTED_USES]
+    named: dict[tuple[str, bool], list[tuple[int, str]]] = {}
     named_rows = rows.filter(service__in=few).order_by("service", "scenario_name")
-    for service, key, name in named_rows.values_list("service", "scenario_id", "scenario_name"):
-        named.setdefault(service, []).append((key, name))
-    return {service: Use(count, tuple(named.get(service, ()))) for service, count in counts.items()}
+    columns = ("service", "is_touched", "scenario_id", "scenario_name")
+    for service, is_touched, key, name in named_rows.values_list(*columns):
+        named.setdefault((service, is_touched), []).append((key, name))
+    ways = {way: Use(count, tuple(named.get(way, ()))) for way, count in counts.items()}
+    return {
+        service: Uses(ways.get((service, True), Use()), ways.get((service, False), Use()))
+        for service in totals
+    }
 
 
-def find_use(service: str) -> Use:
+def find_uses_of_one(service: str) -> Uses:
     """For the service's own page: how many there are, and the names of the first."""
-    rows = NamedService.objects.filter(service=service).order_by("scenario_name")
+    return Uses(_find_use(service, is_touched=True), _find_use(service, is_touched=False))
+
+
+def _find_use(service: str, *, is_touched: bool) -> Use:
+    rows = NamedService.objects.filter(service=service, is_touched=is_touched).order_by("scenario_name")
     first = rows.values_list("scenario_id", "scenario_name")[:MAX_USES_ON_PAGE]
     return Use(rows.count(), tuple(first))
 

@@ -39,6 +39,7 @@ PLACES = (
     ("Schedules", "scenarios_schedule_changelist", "scenarios.view_schedule"),
     ("Approvals", "scenarios_approval_changelist", "scenarios.view_approval"),
     ("Webhooks", "scenarios_webhook_changelist", "scenarios.view_webhook"),
+    ("Allow lists", "scenarios_allowlist_changelist", "scenarios.view_allowlist"),
     ("People", "auth_user_changelist", "auth.view_user"),
     ("Audit", "scenarios_auditentry_changelist", "scenarios.view_auditentry"),
     ("Guide", "guide_index", ""),

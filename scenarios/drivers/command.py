@@ -3,18 +3,25 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from django.conf import settings
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from scenarios.domain.allow_lists import ListName, find_variables
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.errors import StepImpossible, StepNotDone
 from scenarios.domain.expectations import format_value
 from scenarios.domain.outputs import read_json
 from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.templates import format_scalar, is_templated
+from scenarios.drivers.allow_lists import (
+    find_bound,
+    read_for_check,
+    read_for_step,
+    refuse_switched_off,
+)
 from scenarios.drivers.child.process import DEFAULT_PATH, Ended, run_child
 from scenarios.ports import Platform
 
@@ -101,15 +108,18 @@ class Command:
     is_host_bound: ClassVar[bool] = True
 
     def check(self, arguments: CommandArguments, platform: Platform) -> None:
-        del platform
         _find_program(arguments)
+        _refuse_switched_off(arguments, read_for_check(platform, ListName.COMMANDS))
+
+    async def permit(self, arguments: CommandArguments, platform: Platform) -> None:
+        _refuse_switched_off(arguments, await read_for_step(platform, ListName.COMMANDS))
 
     async def probe(self, arguments: CommandArguments, platform: Platform) -> Mapping[str, Any]:
-        del platform
+        await self.permit(arguments, platform)
         return _build_fields(await _run(arguments))
 
     async def act(self, arguments: CommandArguments, platform: Platform) -> Mapping[str, Any]:
-        del platform
+        await self.permit(arguments, platform)
         ended = await _run(arguments)
         if ended.exit_code not in _get_accepted_codes(arguments):
             output = ended.stderr.strip() or ended.stdout.strip()
@@ -124,18 +134,17 @@ def _get_accepted_codes(arguments: CommandArguments) -> Collection[int]:
 
 
 def _explain_not_allowed(executable: str) -> str:
-    """Why the site does not allow this executable; '' if it does."""
-    allowed = settings.ALLOWED_COMMANDS
-    if executable in allowed:
+    """Why the settings do not allow this executable; '' if they do."""
+    if find_variables(settings.ALLOWED_COMMANDS, executable) is not None:
         return ""
-    known = ", ".join(map(repr, allowed)) or "none"
+    known = ", ".join(map(repr, settings.ALLOWED_COMMANDS)) or "none"
     return f"{executable[:80]!r} is not allowed on this site: ALLOWED_COMMANDS names {known}"
 
 
 def _explain_refused_variables(executable: str, env: Mapping[str, Any]) -> str:
-    """Why the site does not allow these variables for this command; '' if it does."""
-    allowed = settings.ALLOWED_COMMAND_VARIABLES.get(executable, frozenset())
-    refused = sorted(str(name)[:80] for name in env if name not in allowed)
+    """Why the settings do not allow these variables for this command; '' if they do."""
+    allowed = find_variables(find_bound(ListName.COMMANDS), executable) or frozenset()
+    refused = _list_refused(env, allowed)
     if not refused:
         return ""
     named = ", ".join(map(repr, refused[:_MAX_LISTED]))
@@ -144,6 +153,23 @@ def _explain_refused_variables(executable: str, env: Mapping[str, Any]) -> str:
         f"{named} may not be set for {executable[:80]!r} on this site: ALLOWED_COMMANDS names {known} for it "
         f"(the site can allow it with '{executable[:80]}:{refused[0]}')"
     )
+
+
+def _list_refused(env: Mapping[str, Any], allowed: Collection[str]) -> list[str]:
+    return sorted(str(name)[:80] for name in env if name not in allowed)
+
+
+def _refuse_switched_off(arguments: CommandArguments, commands: Sequence[str] | None) -> None:
+    """Raises StepImpossible if people have switched the command off, or a variable of it."""
+    if commands is None:
+        return
+    executable = arguments.run[0]
+    allowed = find_variables(commands, executable)
+    if allowed is None:
+        refuse_switched_off(f"{executable[:80]!r}", ListName.COMMANDS, commands)
+    if refused := _list_refused(arguments.env, allowed or ()):
+        what = f"setting {', '.join(map(repr, refused[:_MAX_LISTED]))} for {executable[:80]!r}"
+        refuse_switched_off(what, ListName.COMMANDS, commands)
 
 
 def _find_program(arguments: CommandArguments) -> str:

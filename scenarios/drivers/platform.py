@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from scenarios.domain import log_context, service_urls
 from scenarios.domain.environments import SEPARATOR, explain_missing_service, name_in
 from scenarios.domain.errors import StepImpossible
+from scenarios.drivers.allow_lists import read_narrowed
 from scenarios.drivers.hosts import TARGET_PREFIX
 from scenarios.drivers.installed import installed_drivers
 from scenarios.models import DEFAULT_PROXY_SECRET, Environment, Host, Service
@@ -208,7 +209,16 @@ class ConfiguredSecrets:
 
 
 class SitePlatform(RegisteredServices, ConfiguredSecrets):
-    """Everything that the steps of a run may ask for."""
+    """Everything that the steps of a run may ask for; and, for checks, the allow lists at its creation."""
+
+    def __init__(
+        self,
+        begun_with: Mapping[str, str] | None = None,
+        pinned: Mapping[str, Any] | None = None,
+        environment: str = "",
+    ) -> None:
+        super().__init__(begun_with, pinned, environment)
+        self.allow_lists = read_narrowed()
 
     def proxy_of(self, service: str) -> Proxy:
         named = self.find_proxy(service)

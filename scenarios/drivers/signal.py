@@ -5,7 +5,7 @@ A process is allowed if a pid file in one of ALLOWED_PIDFILE_DIRS names it, howe
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,11 +13,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from django.conf import settings
 from pydantic import Field
 
+from scenarios.domain.allow_lists import ListName
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.templates import is_templated
 from scenarios.drivers import processes
+from scenarios.drivers.allow_lists import read_for_check, read_for_step, refuse_switched_off
 from scenarios.drivers.processes import PidFile
 from scenarios.ports import Platform
 
@@ -68,17 +70,19 @@ class Signal:
 
     def check(self, arguments: SignalArguments, platform: Platform) -> None:
         """Does not look for the process, because an earlier step may start it."""
-        del platform
         if not settings.ALLOWED_PIDFILE_DIRS:
             raise StepImpossible("this site allows no signals: ALLOWED_PIDFILE_DIRS is empty")
         if arguments.pidfile is not None and not _is_allowed_path(arguments.pidfile):
             raise StepImpossible(
                 f"{arguments.pidfile!r} is not allowed on this site: {_list_allowed_folders()}"
             )
+        _refuse_switched_off(arguments, read_for_check(platform, ListName.PIDFILE_DIRS))
+
+    async def permit(self, arguments: SignalArguments, platform: Platform) -> None:
+        _refuse_switched_off(arguments, await read_for_step(platform, ListName.PIDFILE_DIRS))
 
     async def probe(self, arguments: SignalArguments, platform: Platform) -> Mapping[str, Any]:
-        del platform
-        file = _find_pid_file(arguments)
+        file = _find_pid_file(arguments, await read_for_step(platform, ListName.PIDFILE_DIRS))
         try:
             with _open_checked(file):
                 return {"pid": file.pid}
@@ -86,8 +90,7 @@ class Signal:
             raise StepFailed(str(error)) from error
 
     async def act(self, arguments: SignalArguments, platform: Platform) -> Mapping[str, Any]:
-        del platform
-        file = _find_pid_file(arguments)
+        file = _find_pid_file(arguments, await read_for_step(platform, ListName.PIDFILE_DIRS))
         try:
             with _open_checked(file) as descriptor:
                 signal.pidfd_send_signal(descriptor, signal.Signals[f"SIG{arguments.signal}"])
@@ -110,45 +113,72 @@ def _list_allowed_folders() -> str:
 
 def _is_allowed_path(path: str) -> bool:
     """Checks the path as written; links are resolved when the step runs."""
+    return _is_in(path, settings.ALLOWED_PIDFILE_DIRS)
+
+
+def _is_in(path: str, folders: Sequence[Path]) -> bool:
     normal = Path(os.path.normpath(path))
-    return any(normal.is_relative_to(folder) for folder in settings.ALLOWED_PIDFILE_DIRS)
+    return any(normal.is_relative_to(folder) for folder in folders)
 
 
-def _find_pid_file(arguments: SignalArguments) -> PidFile:
+def _refuse_switched_off(arguments: SignalArguments, folders: Sequence[str] | None) -> None:
+    """Raises StepImpossible if people have switched off the folder of the pid file, or all folders."""
+    if folders is None:
+        return
+    if not folders:
+        refuse_switched_off("sending signals", ListName.PIDFILE_DIRS, folders)
+    if arguments.pidfile is not None and not _is_in(arguments.pidfile, [Path(name) for name in folders]):
+        refuse_switched_off(f"{arguments.pidfile[:80]!r}", ListName.PIDFILE_DIRS, folders)
+
+
+def _find_folders(narrowed: Sequence[str] | None) -> Sequence[Path]:
+    """The folders that are allowed now. A link in one of the settings' folders leads to nothing more."""
+    bound: Sequence[Path] = settings.ALLOWED_PIDFILE_DIRS
+    if narrowed is None:
+        return bound
+    real = [folder.resolve() for folder in bound]
+    folders = [Path(name) for name in narrowed]
+    return [each for each in folders if any(each.resolve().is_relative_to(outer) for outer in real)]
+
+
+def _find_pid_file(arguments: SignalArguments, narrowed: Sequence[str] | None) -> PidFile:
     """Find the pid file of the step's process.
 
     Raises:
         StepImpossible: there is none, or it is not in an allowed folder.
     """
-    folders = settings.ALLOWED_PIDFILE_DIRS
-    if not folders:
+    if not settings.ALLOWED_PIDFILE_DIRS:
         raise StepImpossible("this site allows no signals: ALLOWED_PIDFILE_DIRS is empty")
+    if arguments.pidfile is not None and not _is_allowed_path(arguments.pidfile):
+        raise StepImpossible(f"{arguments.pidfile!r} is not allowed on this site: {_list_allowed_folders()}")
+    _refuse_switched_off(arguments, narrowed)
+    folders = _find_folders(narrowed)
     if arguments.pidfile is not None:
-        if not _is_allowed_path(arguments.pidfile):
-            raise StepImpossible(
-                f"{arguments.pidfile!r} is not allowed on this site: {_list_allowed_folders()}"
-            )
         try:
             return processes.read_pid_file(arguments.pidfile, folders)
         except ValueError as error:
             raise StepImpossible(str(error)) from error
         except OSError as error:
             raise StepImpossible(f"{arguments.pidfile!r} cannot be read: {error.strerror}") from error
-    if arguments.pid is not None:
-        meant, words = {arguments.pid}, f"process {arguments.pid}"
-    else:
-        meant, words = (
-            processes.find_listeners(arguments.port),
-            f"the process that listens on port {arguments.port}",
-        )
-        if not meant:
-            raise StepImpossible(f"no visible process listens on port {arguments.port}")
+    meant, words = _find_meant(arguments)
     for file in processes.find_pid_files(folders):
         if file.pid in meant:
             return file
+    if narrowed is not None:
+        refuse_switched_off(f"signalling {words}", ListName.PIDFILE_DIRS, narrowed)
     raise StepImpossible(
         f"no *.pid file names {words}, so it must not be signalled: {_list_allowed_folders()}"
     )
+
+
+def _find_meant(arguments: SignalArguments) -> tuple[set[int], str]:
+    """The processes of the step's `pid` or `port`, and how people speak of them."""
+    if arguments.pid is not None:
+        return {arguments.pid}, f"process {arguments.pid}"
+    found = processes.find_listeners(arguments.port)
+    if not found:
+        raise StepImpossible(f"no visible process listens on port {arguments.port}")
+    return found, f"the process that listens on port {arguments.port}"
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from scenarios.ports import (
     Driver,
     Gate,
     Intent,
+    ListGate,
     Platform,
     Proxy,
     RegisteredHost,
@@ -66,6 +67,9 @@ class StepPlatform:
     redactor: Redactor = field(default_factory=Redactor)
     # What drivers keep for later steps of the run, by service.
     cookies: dict[str, Any] = field(default_factory=dict)
+    # Whether the step belongs to the undo of a fault that is injected already: lists that people have
+    # narrowed since do not hold for it.
+    undoes: bool = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.platform, name)  # a site's own platform may offer more
@@ -94,10 +98,17 @@ class StepPlatform:
     def secret(self, name: str) -> str:
         return self.platform.secret(name)
 
+    async def read_allow_list(self, name: str) -> Sequence[str] | None:
+        if self.undoes or not isinstance(self.gate, ListGate):
+            return None
+        return await self.gate.read_allow_list(name)
+
     async def admit(self, connection: Connection, *, reads: bool = False, was_sent: bool = False) -> None:
         if self.gate is None:
             return
         try:
+            if not self.undoes:
+                await admit_network(self.gate, connection)
             # A probe of an undo is admitted like the undo itself, even while the database is away.
             is_reading = reads and self.intent is not Intent.UNDO
             await self.gate.admit(connection, Intent.READ if is_reading else self.intent)
@@ -116,9 +127,16 @@ class RecordingGate:
 
     async def admit(self, connection: Connection, intent: Intent) -> frozenset[str]:
         del intent  # a load is an action, whatever each of its requests is
+        await admit_network(self.gate, connection)
         held = frozenset() if self.gate is None else await self.gate.admit(connection, Intent.ACT)
         self.admitted.update(connection.addresses)
         return held
+
+
+async def admit_network(gate: Gate | None, connection: Connection) -> None:
+    """Raises StepImpossible where the site does not allow the network of an address."""
+    if isinstance(gate, ListGate):
+        await gate.admit_network(connection)
 
 
 def choose_intent(driver: Driver | FaultSteps, step: Step, *, is_action: bool, undoes: bool) -> Intent:
@@ -148,5 +166,6 @@ async def admit_undo(gate: Gate, arguments: Mapping[str, Any], platform: Platfor
         host, port = endpoint
         found = await asyncio.to_thread(look_up, host)
         connection = Connection(host, tuple((ip, port) for ip in found) or ((host, port),))
+        await admit_network(gate, connection)
         touched |= await gate.admit(connection, Intent.ACT)
     return touched

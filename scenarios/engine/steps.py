@@ -21,7 +21,7 @@ from scenarios.engine.step_platform import (
     choose_intent,
     secret_arguments,
 )
-from scenarios.ports import Clock, Driver, Gate, Platform
+from scenarios.ports import Clock, Driver, Gate, Intent, Platform
 
 # Of a look whether something listens, by a driver's `reach`.
 REACH_SECONDS = 5.0
@@ -215,6 +215,11 @@ class StepRunner:
         """
         if self.gate is None:
             return frozenset()
+        driver = self._driver(step)
+        if hasattr(driver, "permit") and not mentions_saved(step.arguments):
+            await driver.permit(
+                self._arguments(driver, step), self._build_platform(step, Intent.ACT, undoes=False)
+            )
         return await admit_undo(self.gate, insert_secrets(step.arguments, self._secret), self.platform)
 
     def note_saved(self, saved: Mapping[str, Any], *, is_sensitive: bool) -> None:
@@ -251,16 +256,23 @@ class StepRunner:
         driver = self._driver(step)
         arguments = self._arguments(driver, step)
         call = getattr(driver, verb, None) or driver.act  # most have no undo of their own
-        platform = StepPlatform(
-            self.platform,
-            self.gate,
-            choose_intent(driver, step, is_action=is_action, undoes=self.undoes or verb in UNDOING_VERBS),
-            secret_arguments(step),
-            self.redactor,
-            self.cookies,
+        undoes = self.undoes or verb in UNDOING_VERBS
+        platform = self._build_platform(
+            step, choose_intent(driver, step, is_action=is_action, undoes=undoes), undoes=undoes
         )
         return await call_driver(
             step, lambda: call(arguments, platform), self.clock, time_limit, is_action=is_action
+        )
+
+    def _build_platform(self, step: Step, intent: Intent, *, undoes: bool) -> StepPlatform:
+        return StepPlatform(
+            self.platform,
+            self.gate,
+            intent,
+            secret_arguments(step),
+            self.redactor,
+            self.cookies,
+            undoes,
         )
 
     def _find_defaults(self, service: str) -> Mapping[str, Any]:

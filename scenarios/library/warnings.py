@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from scenarios.domain.durations import format_duration
 from scenarios.domain.plan import Plan, Step, accepts_any_certificate
 from scenarios.domain.spelling import suggest
+from scenarios.drivers.allow_lists import SWITCHED_OFF
 from scenarios.drivers.installed import installed_drivers
 from scenarios.drivers.platform import SitePlatform
 from scenarios.engine import preflight
@@ -37,8 +38,8 @@ IN_BACKGROUND = re.compile(r"(?<![&>])&(?![&>])\s*(?:$|[;\n)])|\b(?:nohup|setsid
 
 
 def find_warnings(plan: Plan) -> list[str]:
-    """Likely mistakes: unknown services, and what `find_plan_warnings` finds."""
-    return [*_find_unknown_services(plan), *find_plan_warnings(plan)]
+    """Likely mistakes: unknown services, what is switched off, and what `find_plan_warnings` finds."""
+    return [*_find_unknown_services(plan), *_find_switched_off(plan), *find_plan_warnings(plan)]
 
 
 def find_plan_warnings(plan: Plan) -> list[str]:
@@ -89,6 +90,16 @@ def _find_unknown_services(plan: Plan) -> Iterator[str]:
     for name in sorted(name for name in named if isinstance(name, str) and name not in known):
         hint = suggest(name, known) or f"choose one of {', '.join(known)}" if known else "register it first"
         yield f"Unknown service {name!r} ({hint}): a run would end as errored"
+
+
+def _find_switched_off(plan: Plan) -> Iterator[str]:
+    """What people have switched off within the settings, which a document is not invalid for."""
+    runner = _build_runner("")
+    if not runner.platform.allow_lists:  # type: ignore[attr-defined] # of the site's own platform
+        return
+    for sentence in find_problems(plan, runner):
+        if SWITCHED_OFF in sentence:
+            yield f"A run would end as errored: {sentence}"
 
 
 def _find_missing_checks(plan: Plan) -> Iterator[str]:

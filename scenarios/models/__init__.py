@@ -1,6 +1,7 @@
 """What is stored: one file per noun. Django finds every table here."""
 
 from scenarios.models import access  # noqa: F401 - its tables, too
+from scenarios.models.allow_lists import AllowList
 from scenarios.models.audit import AuditEntry
 from scenarios.models.charts import RunCharts, ServiceQuery
 from scenarios.models.environments import Environment
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_RETRY_DELAY",
     "NEWEST_FIRST",
     "WAYS_IN",
+    "AllowList",
     "Approval",
     "ApprovalQuerySet",
     "AuditEntry",

@@ -21,6 +21,7 @@ class AuditEntry(models.Model):
     result = models.CharField(max_length=40, help_text="'done', or how it was refused.")
     client = models.CharField("from", max_length=64, blank=True, help_text="The client's address.")
     request_id = models.CharField(max_length=64, blank=True)
+    detail = models.TextField(blank=True, help_text="What was there before and after, where that is kept.")
 
     class Meta:
         ordering = ["-pk"]

@@ -9,6 +9,7 @@ class NamedService(models.Model):
     scenario = models.ForeignKey("scenarios.Scenario", models.CASCADE, related_name="named_services")
     scenario_name = models.CharField(max_length=63, help_text="A copy: names of scenarios never change.")
     service = models.CharField(max_length=63, help_text="The service need not be registered.")
+    is_touched = models.BooleanField(default=True, help_text="False: the scenario only looks at it.")
 
     class Meta:
         default_permissions = ()

@@ -6,7 +6,17 @@ from scenarios.ports.drivers import Driver, FaultDriver, acts_when_probed
 from scenarios.ports.journal import Event, Journal
 from scenarios.ports.ledger import Fault, Ledger, UndoResult
 from scenarios.ports.loads import LoadStarter, RunningLoad
-from scenarios.ports.platform import Connection, Gate, GatedPlatform, Intent, Platform, Proxy, RegisteredHost
+from scenarios.ports.platform import (
+    Connection,
+    Gate,
+    GatedPlatform,
+    Intent,
+    ListedPlatform,
+    ListGate,
+    Platform,
+    Proxy,
+    RegisteredHost,
+)
 
 __all__ = [
     "Clock",
@@ -22,6 +32,8 @@ __all__ = [
     "Intent",
     "Journal",
     "Ledger",
+    "ListGate",
+    "ListedPlatform",
     "LoadStarter",
     "Platform",
     "Proxy",

@@ -15,10 +15,12 @@ class Driver(Protocol):
     A driver whose steps take effect on the host of the process that runs them says so by the class
     attribute `is_host_bound = True`: only a process of the same host then undoes its faults.
 
-    A driver may have two more methods, which take what `probe` takes and carry nothing out. `check` (not a
+    A driver may have three more methods, which take what `probe` takes and carry nothing out. `check` (not a
     coroutine) raises StepImpossible if the step makes no sense as the site is now; without it, a `service`
-    among the arguments must be registered. The coroutine `reach` raises StepFailed if nothing listens at the
-    step's target; it is only for drivers whose actions start no other step's target.
+    among the arguments must be registered. The coroutine `permit` raises StepImpossible if people have
+    switched off what the step needs; it is asked of an undo before its fault is injected, and never later.
+    The coroutine `reach` raises StepFailed if nothing listens at the step's target; it is only for drivers
+    whose actions start no other step's target.
     """
 
     name: ClassVar[str]

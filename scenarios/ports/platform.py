@@ -89,6 +89,31 @@ class Gate(Protocol):
 
 
 @runtime_checkable
+class ListGate(Protocol):
+    """What the gate of a run may offer beside `Gate`: the allow lists, as people have narrowed them."""
+
+    async def read_allow_list(self, name: str) -> Sequence[str] | None:
+        """What the list of this name allows now; None if nobody has narrowed it."""
+
+    async def admit_network(self, connection: Connection) -> None:
+        """Let the run connect into these networks.
+
+        Raises:
+            StepImpossible: the site does not allow one of the addresses now.
+        """
+
+
+@runtime_checkable
+class ListedPlatform(Protocol):
+    """What the steps of a run get beside `Platform`, for the lists of what the site allows."""
+
+    async def read_allow_list(self, name: str) -> Sequence[str] | None:
+        """What the list allows now, within the settings. None: nobody has narrowed it, or the step is a part
+        of the undo of a fault that is already injected, which is limited by the settings alone.
+        """
+
+
+@runtime_checkable
 class GatedPlatform(Protocol):
     """What the steps of a run get beside `Platform`."""
 

@@ -1,7 +1,7 @@
 """What a run may touch, decided for each connection by the socket addresses that it is made to."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -13,11 +13,14 @@ from django.db import Error, transaction
 
 from scenarios.database.connections import reconnecting
 from scenarios.domain.addresses import Endpoint, Place, build_places, names, parse_endpoint, resolve_places
+from scenarios.domain.allow_lists import ListName, is_in_networks, list_entries
 from scenarios.domain.errors import StepImpossible
 from scenarios.domain.outcomes import FaultState, RunState
+from scenarios.drivers.allow_lists import find_bound
 from scenarios.models import Fault, Hold, Run
 from scenarios.ports import Connection, Intent
 from scenarios.runs import admission, host_targets
+from scenarios.runs.current_lists import CurrentLists
 from scenarios.runs.registry import (
     Registered,
     Registry,
@@ -47,6 +50,25 @@ class RunGate:
         # As they were last read.
         self._services: list[Registered] | None = None
         self._without_approval: dict[tuple[str, ...], list[str]] = {}
+        self._lists = CurrentLists()
+
+    async def read_allow_list(self, name: str) -> Sequence[str] | None:
+        return (await self._lists.read()).get(name)
+
+    async def admit_network(self, connection: Connection) -> None:
+        """Raises StepImpossible where the site does not allow the network of an address now."""
+        narrowed = await self.read_allow_list(ListName.NETWORKS)
+        if narrowed is None and not settings.ALLOWED_NETWORKS:
+            return
+        networks = find_bound(ListName.NETWORKS) if narrowed is None else narrowed
+        own = parse_endpoint(settings.PROMETHEUS_URL) if settings.PROMETHEUS_URL else None
+        for ip, port in connection.addresses:
+            if not is_in_networks(ip, networks) and (connection.host, port) != own:
+                setting = "ALLOWED_NETWORKS" if narrowed is None else "the allow list 'networks'"
+                raise StepImpossible(
+                    f"{connection.host!r} is refused: its address {ip} is in no network that this site "
+                    f"allows; {setting} names {list_entries(networks)} now"
+                )
 
     async def admit(self, connection: Connection, intent: Intent) -> frozenset[str]:
         """What the run holds there from now on. Raises StepImpossible where it may not touch it."""

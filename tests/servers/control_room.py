@@ -59,6 +59,8 @@ PAGES = {
     "webhook": "/admin/scenarios/webhook/{webhook}/change/",
     "deliveries": "/admin/scenarios/delivery/",
     "delivery": "/admin/scenarios/delivery/{delivery}/change/",
+    "allow-lists": "/admin/scenarios/allowlist/",
+    "allow-list": "/admin/scenarios/allowlist/networks/change/",
     "audit": "/admin/scenarios/auditentry/",
     "guide": "/admin/guide/",
     "guide-of-the-language": "/admin/guide/scenario-language/",

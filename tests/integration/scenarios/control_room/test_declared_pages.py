@@ -15,7 +15,13 @@ from tests.integration.scenarios.planned_rows import asked_run, exchange, read_a
 pytestmark = pytest.mark.django_db
 
 FORBIDDEN = 403
-KEYS = {"<uuid:pk>": UUID(int=1), "<int:pk>": 1, "<int:version>": 1, "<uuid:run>": UUID(int=1)}
+KEYS = {
+    "<uuid:pk>": UUID(int=1),
+    "<int:pk>": 1,
+    "<int:version>": 1,
+    "<uuid:run>": UUID(int=1),
+    "<slug:pk>": "commands",
+}
 
 
 def declared_addresses() -> Iterator[str]:

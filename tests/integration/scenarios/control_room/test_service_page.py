@@ -1,17 +1,19 @@
 """The page of a service: its queries are tried and taken from presets, and it is readable without scripts."""
 
 import gzip
+import re
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from scenarios.charts.query_presets import PRESETS
-from scenarios.library import service_uses
 from scenarios.library import services as registered_services
 from scenarios.models import AuditEntry, Service, ServiceQuery
+from tests.integration.scenarios.api.conftest import program
 from tests.integration.scenarios.planned_rows import DOCUMENT, someone, stored
 from tests.servers.false_prometheus import FalsePrometheus, false_prometheus, matrix
 
@@ -181,22 +183,26 @@ def test_scenarios_that_act_on_it_are_told_apart_from_those_that_only_look(
     needy = acting.replace("breaks", "needy").replace("default: 5, ", "")
     for document in (acting, looking, posting, needy):
         stored(document)
-    address = reverse("admin:scenarios_service_uses", args=[shop.pk])
-    whole = admin_client.get(address)
-    uses = whole.context["uses"]
-    assert [name for _key, name in uses.touching] == ["breaks", "needy", "posts"]
-    assert [name for _key, name in uses.probing] == ["looks"]
-    assert "Only probed by" in whole.content.decode()
+    page = admin_client.get(reverse("admin:scenarios_service_change", args=[shop.pk])).content.decode()
+    touching, probing = (read_links(page, term) for term in ("Touched by scenarios", "Only probed by"))
+    assert (touching, probing) == (["breaks", "needy", "posts"], ["looks"])
+    listed = admin_client.get(reverse("admin:scenarios_service_changelist")).content.decode()
+    cells = [
+        re.findall(">([^<]+)</a>", cell)
+        for cell in re.findall('<td class="field-(?:touched|probed)_by.*?</td>', listed)
+    ]
+    assert cells == [touching, probing]
+    told = program(User.objects.create_superuser("ci")).get("services/shop").json()
+    assert (told["touched_by"], told["probed_by"]) == (touching, probing)
+    # A scenario that is rewritten changes sides.
+    stored(posting.replace("posts", "looks"))
+    told = program(User.objects.get(username="ci")).get("services/shop").json()
+    assert (told["touched_by"], told["probed_by"]) == (["breaks", "looks", "needy", "posts"], [])
 
 
-def test_only_some_documents_are_read(
-    admin_client: Client, shop: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service_uses, "MAX_READ", 1)
-    for name in ("looks", "looks-too", "looks-again"):
-        stored(LOOKING.replace("NAME", name))
-    content = admin_client.get(reverse("admin:scenarios_service_uses", args=[shop.pk])).content.decode()
-    assert "2 more</a> name it, and were not checked" in content
+def read_links(page: str, term: str) -> list[str]:
+    cell = page.partition(f"<dt>{term}</dt>")[2].partition("</dd>")[0]
+    return re.findall(">([^<]+)</a>", cell)
 
 
 def test_the_api_is_described_without_scripts(client: Client) -> None:

@@ -137,7 +137,9 @@ def test_service_page_shows_the_first_scenarios_with_a_link_to_the_rest(
     admin_client: Client, admin_user: User
 ) -> None:
     listed = admin_client.get(reverse("admin:scenarios_service_changelist")).content.decode()
-    assert '<a href="/admin/scenarios/scenario/?service=exchange">2001 scenarios</a>' in listed
+    assert (
+        '<a href="/admin/scenarios/scenario/?service=exchange&amp;use=touched">2001 scenarios</a>' in listed
+    )
     assert ">scenario-0" not in listed
     rest = admin_client.get("/admin/scenarios/scenario/?service=exchange").content.decode()
     assert "2001 scenarios" in rest
@@ -146,6 +148,8 @@ def test_service_page_shows_the_first_scenarios_with_a_link_to_the_rest(
     page = reverse("admin:scenarios_service_change", args=[service.pk])
     shown = admin_client.get(page).content.decode()
     assert shown.count(">scenario-0") == 99
+    probed = admin_client.get("/admin/scenarios/scenario/?service=exchange&use=probed").content.decode()
+    assert "0 scenarios" in probed
     assert "> and 1901 more</a>" in shown
     assert len(program(admin_user).get("services/exchange").json()["touched_by"]) == 2_001
 
@@ -163,7 +167,10 @@ def test_few_scenarios_are_named_for_each_service() -> None:
     save(DOCUMENT)
     save(OTHER.replace("exchange-latency", "a-first-one"))
     found = home_queries.find_uses(["exchange", "audit", "none"])
-    assert {service: [name for _key, name in naming.scenarios] for service, naming in found.items()} == {
+    touching = {service: uses.touching.scenarios for service, uses in found.items()}
+    probing = {service: uses.probing.scenarios for service, uses in found.items()}
+    named = {service: [*touching[service], *probing[service]] for service in found}
+    assert {service: [name for _key, name in names] for service, names in named.items()} == {
         "exchange": ["a-first-one", "exchange-latency"],
         "audit": ["a-first-one"],
     }
