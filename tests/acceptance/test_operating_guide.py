@@ -1,7 +1,10 @@
 """docs/operating.md tells the truth: its commands are run against an installation in trouble."""
 
+import json
 import re
 import signal
+import subprocess
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +15,8 @@ import yaml
 from tests.servers.alertmanager import alertmanager
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.documented import Page, run
-from tests.servers.loopback import wait_for
+from tests.servers.fault_proxy import TOKEN
+from tests.servers.loopback import free_port, wait_for
 from tests.servers.prometheus_server import prometheus
 from tests.servers.receiver import Receiver
 from tests.servers.target import Target, running_target
@@ -23,6 +27,7 @@ PAGE = Page(PROJECT / "docs" / "operating.md")
 GUIDE = PAGE.path.read_text()
 UPGRADE = ("backup coordinator.backup", "restore coordinator.backup", "migrate", "check --deploy")
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
+NOTHING_GOES_RIGHT = LONG_FAULT.with_name("nothing-goes-right.yaml")
 COMMANDS = PAGE.commands()
 
 
@@ -39,7 +44,7 @@ def target() -> Iterator[Target]:
 
 @pytest.fixture
 def system(tmp_path: Path, target: Target) -> Iterator[Coordinator]:
-    with coordinator(tmp_path) as installed:
+    with coordinator(tmp_path, SCENARIO_SECRET_FAULT_PROXY_TOKEN=TOKEN) as installed:
         installed.set_up(target=target.url)
         yield installed
 
@@ -85,32 +90,84 @@ def alerting(folder: Path, system: Coordinator, receiver: str) -> Iterator[None]
         (job,) = (job for job in config["scrape_configs"] if job["job_name"] == "test-coordinator")
         job["static_configs"] = [{"targets": [f"127.0.0.1:{system.port}"]}]
         (folder / "prometheus.yml").write_text(yaml.safe_dump({**config, "scrape_configs": [job]}))
-        with prometheus(folder / "prometheus.yml", folder / "tsdb"):
+        with prometheus(folder / "prometheus.yml", folder / "tsdb") as asked:
+            wait_for(lambda: has_scraped(asked), what="Prometheus has scraped the coordinator")
             yield
+
+
+def has_scraped(address: str) -> bool:
+    with urllib.request.urlopen(f"{address}/api/v1/query?query=scenario_outstanding_faults") as answer:
+        return bool(json.load(answer)["data"]["result"])
+
+
+OUTSTANDING = r"[12] fault\(s\) could not be undone"
+# The database takes whatever a run does except its end.
+REFUSE_ENDS = """CREATE TRIGGER refuse_ends BEFORE UPDATE OF state ON scenarios_run
+WHEN NEW.state = 'finished'
+BEGIN SELECT RAISE(ABORT, 'no run ends today'); END"""
+
+
+class Alerts:
+    """What Alertmanager has told the receiver."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+
+    def are_told(self, name: str, status: str, summary: str) -> bool:
+        alerts = [alert for message in self._receiver.messages() for alert in message["alerts"]]
+        return any(
+            (alert["labels"]["alertname"], alert["status"]) == (name, status)
+            and re.fullmatch(f"test-coordinator: {summary}", alert["annotations"]["summary"])
+            for alert in alerts
+        )
+
+    def wait_for(self, name: str, summary: str, status: str = "firing") -> None:
+        wait_for(lambda: self.are_told(name, status, summary), what=f"{name} is {status}")
 
 
 @pytest.mark.prometheus
 @pytest.mark.alertmanager
-def test_an_outstanding_fault_reaches_the_receiver_of_alerts_and_so_does_its_end(
+def test_alerts_tell_of_lost_faults_refused_undos_and_runs_taken_over_again(
     system: Coordinator, target: Target, tmp_path: Path
 ) -> None:
-    run_id = outstanding_fault(system, target)
+    """All of one run: its proxy goes away, its target refuses the undo, and the database its end."""
+    control = free_port()
+    system.rows("UPDATE scenarios_service SET proxy = ?", f"http://127.0.0.1:{control}")
+    proxy = start_proxy(system, target, control)
     system.start_web()
+    system.start_watchdog()
     receiver = Receiver()
-
-    def is_told(status: str) -> bool:
-        alerts = [alert for message in receiver.messages() for alert in message["alerts"]]
-        return any(
-            (alert["labels"]["alertname"], alert["status"]) == ("CoordinatorOutstandingFault", status)
-            and alert["annotations"]["summary"] == "test-coordinator: 1 fault(s) could not be undone"
-            for alert in alerts
-        )
-
+    alerts = Alerts(receiver)
     with receiver.listening(), alerting(tmp_path / "alerting", system, f"{receiver.url}/alerts"):
-        wait_for(lambda: is_told("firing"), what="the alert reaches the receiver")
+        worker = system.start_worker()
+        system.manage("scenario", "run", str(NOTHING_GOES_RIGHT), "--detach")
+        wait_for(lambda: count_faults(system) == 2, what="both faults are injected")
+        system.rows(REFUSE_ENDS)
+        target.refuse_undo = True
+        proxy.kill()
+        proxy.wait()
+        lost = r"1 fault\(s\) of nothing-goes-right ended too early within the hour \(proxy\)"
+        alerts.wait_for("CoordinatorFaultLost", lost)
+        alerts.wait_for("CoordinatorOutstandingFault", OUTSTANDING)
+        worker.kill()
+        taken_over = r"runs of nothing-goes-right were taken over [2-9] times within 15 minutes"
+        alerts.wait_for("CoordinatorRunTakenOverAgain", taken_over)
+        assert system.rows("SELECT state FROM scenarios_run") == [("running",)]
+        system.rows("DROP TRIGGER refuse_ends")
         target.refuse_undo = False
-        assert run(system, command_with("scenario undo"), RUN=run_id)[0] == 0
-        wait_for(lambda: is_told("resolved"), what="its end reaches the receiver")
+        start_proxy(system, target, control)
+        alerts.wait_for("CoordinatorOutstandingFault", OUTSTANDING, "resolved")
+
+
+def start_proxy(system: Coordinator, target: Target, control: int) -> "subprocess.Popen[bytes]":
+    words = ["--listen", "127.0.0.1:0", "--upstream", target.url.removeprefix("http://")]
+    words += ["--control", f"127.0.0.1:{control}"]
+    return system.start("proxy", "-m", "injector", *words, FAULT_PROXY_TOKEN=TOKEN)
+
+
+def count_faults(system: Coordinator) -> int:
+    count: int = system.rows("SELECT count(*) FROM scenarios_fault WHERE state = 'active'")[0][0]
+    return count
 
 
 def test_the_global_stop_ends_a_run_and_keeps_the_next_waiting_until_its_release(
