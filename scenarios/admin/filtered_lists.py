@@ -8,6 +8,7 @@ from django.contrib.admin.views.main import IGNORED_PARAMS, ChangeList
 from django.contrib.auth.models import User
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.core.paginator import Page, Paginator
+from django.db import DataError, NotSupportedError
 from django.db.models import QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
@@ -19,6 +20,12 @@ from scenarios.control_room import saved_filters
 TOUCHED, PROBED = "touched", "probed"
 # Up to here, reading and skipping the rows before a page costs less than a further query.
 MAX_SKIPPED = 1000
+
+# What the values of a link can raise when a list is counted: too large a number, half of a range, a lookup
+# that the database does not have. Django handles only those that are raised before.
+UNUSABLE_VALUES = (OverflowError, ValueError, TypeError, IndexError, NotSupportedError, DataError)
+# A regular expression can take minutes for each row, or be none.
+_REFUSED_LOOKUPS = frozenset({"regex", "iregex"})
 
 
 class NearerEndPaginator(Paginator):
@@ -72,8 +79,11 @@ class KnownFiltersList(ChangeList):
         own = {getattr(one, "parameter_name", None) for one in self.list_filter}
         if name in own:
             return True
+        field, *lookups = name.split(LOOKUP_SEP)
+        if not _REFUSED_LOOKUPS.isdisjoint(lookups):
+            return False
         try:
-            self.lookup_opts.get_field(name.partition(LOOKUP_SEP)[0])
+            self.lookup_opts.get_field(field)
         except FieldDoesNotExist:
             return False
         values = self.filter_params[name]

@@ -18,7 +18,9 @@ from typing import Any, TypeVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db.models import DateTimeField, Model, QuerySet
@@ -31,6 +33,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from scenarios.admin.filtered_lists import (
+    UNUSABLE_VALUES,
     KnownFiltersList,
     NearerEndPaginator,
     describe_saved_filters,
@@ -197,6 +200,16 @@ class PageAdmin(admin.ModelAdmin):
     def get_changelist(self, request: HttpRequest, **named: Any) -> type[KnownFiltersList]:
         return KnownFiltersList
 
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        try:
+            return super().get_changelist_instance(request)
+        except (*UNUSABLE_VALUES, IncorrectLookupParameters) as error:
+            if not request.GET:
+                raise
+            sentence = "A filter of this link has a value that cannot be used; all filters are left out."
+            messages.warning(request, sentence)
+            raise IncorrectLookupParameters(sentence) from error
+
     def get_sortable_by(self, request: HttpRequest) -> list[Any]:
         return [self._get_column(name) for name in super().get_sortable_by(request)]
 
@@ -244,6 +257,8 @@ class PageAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
+        if not object_id and not self.has_add_permission(request):
+            raise PermissionDenied  # before a page that needs a row is built without one
         row = self.get_object(request, unquote(object_id)) if object_id else None
         context = {**self.page_context(request, row), **(extra_context or {})}
         return super().changeform_view(request, object_id, form_url, context)

@@ -45,6 +45,17 @@ def test_each_declared_page_and_button_needs_a_permission(client: Client) -> Non
         assert client.post(address).status_code == FORBIDDEN, address
 
 
+def test_each_kind_of_row_is_either_added_or_refused(admin_client: Client) -> None:
+    answers = {
+        model._meta.model_name: admin_client.get(
+            reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add")
+        ).status_code
+        for model in admin.site._registry
+    }
+    assert set(answers.values()) == {200, FORBIDDEN}
+    assert {answers[name] for name in ("run", "approval", "fault", "delivery")} == {FORBIDDEN}
+
+
 def test_a_button_takes_no_get(admin_client: Client) -> None:
     for name in ("run_stop", "run_again", "approval_approve", "webhook_test", "schedule_pause"):
         key = UUID(int=1) if name.startswith("run") else 1

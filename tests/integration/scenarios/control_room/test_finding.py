@@ -194,6 +194,25 @@ def test_a_related_column_cannot_be_looked_into(admin_client: Client) -> None:
     assert "it is left out" in page.content.decode()
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["id__in=99999999999999999999", "opened_at__range=", "id__range=1", "what__contains=x&id__in=%00"],
+)
+def test_a_value_that_no_database_can_compare_leaves_all_filters_out(
+    admin_client: Client, query: str
+) -> None:
+    page = open_list(admin_client, "fault", query)
+    assert page.status_code == 200
+    assert "has a value that cannot be used; all filters are left out" in page.content.decode()
+
+
+def test_a_regular_expression_is_no_filter(admin_client: Client) -> None:
+    store("sample")
+    page = open_list(admin_client, "scenario", "name__regex=(")
+    assert page.status_code == 200
+    assert "it is left out" in page.content.decode()
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_and_filters_are_saved_as_text(admin_client: Client, text: str) -> None:
     query = urlencode({"q": text}, errors="surrogatepass")
