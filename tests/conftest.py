@@ -1,5 +1,6 @@
 """The real services of the tests: used if installed, and named in the report if not."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -91,6 +92,9 @@ LONG_FILES = (
 )
 # They need what .ci/run builds beside the others.
 LAST_FILES = ("tests/acceptance/kubernetes/",)
+# By default 700. All modules of the product and of the tests stay loaded: to look through them again and again
+# took a sixth of the processor time of the tests.
+OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 def is_ci() -> bool:
@@ -98,6 +102,7 @@ def is_ci() -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     if SHARED_FOLDER not in os.environ:  # the first process of the run: the others inherit it
         folder = tempfile.mkdtemp(prefix="coordinator-databases-")
         os.environ[SHARED_FOLDER] = folder
@@ -109,6 +114,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "any speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
     hypothesis.settings.load_profile("any speed")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 def forget_copies(folder: str) -> None:
