@@ -92,8 +92,8 @@ LONG_FILES = (
 )
 # They need what .ci/run builds beside the others.
 LAST_FILES = ("tests/acceptance/kubernetes/",)
-# By default 700. All modules of the product and of the tests stay loaded: to look through them again and again
-# took a sixth of the processor time of the tests.
+# By default 700. All modules of the product and of the tests stay loaded, and to look through them again and
+# again took a sixth of the processor time of the tests.
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
