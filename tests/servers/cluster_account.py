@@ -72,19 +72,23 @@ class Account:
         return f"{base}/namespaces/{self.namespace}/roles/{ACCOUNT}"
 
     def _is_allowed(self, right: Right) -> bool:
-        resource, _, subresource = right.resource.partition("/")
-        where = {"namespace": self.namespace} if right.role == "Role" else {}
-        asked = {"group": right.group, "resource": resource, "subresource": subresource, "verb": right.verb}
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {
-                "user": f"system:serviceaccount:{self.namespace}:{ACCOUNT}",
-                "resourceAttributes": {**asked, **where},
-            },
-        }
-        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-        return bool(self.server.ask("POST", path, body)["status"]["allowed"])
+        namespace = self.namespace if right.role == "Role" else ""
+        user = f"system:serviceaccount:{self.namespace}:{ACCOUNT}"
+        return find_allowed(self.server, user, right, namespace)
+
+
+def find_allowed(server: ApiServer, user: str, right: Right, namespace: str) -> bool:
+    """Whether the user has the right in the namespace, or in the whole cluster if that is ""."""
+    resource, _, subresource = right.resource.partition("/")
+    where = {"namespace": namespace} if namespace else {}
+    asked = {"group": right.group, "resource": resource, "subresource": subresource, "verb": right.verb}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "resourceAttributes": {**asked, **where}},
+    }
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    return bool(server.ask("POST", path, body)["status"]["allowed"])
 
 
 def open_account(server: ApiServer, kind: str, namespace: str, folder: Path) -> Account:

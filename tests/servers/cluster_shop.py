@@ -23,7 +23,7 @@ LONG = 600.0
 
 @dataclass
 class Shop:
-    """A namespace, with the Deployment `cart` and its three pods."""
+    """A namespace with the Deployment `cart`, which has three pods."""
 
     server: ApiServer
     namespace: str
@@ -36,10 +36,26 @@ class Shop:
         group = {"networkpolicies": "/apis/networking.k8s.io/v1"}.get(plural, "/api/v1")
         return f"{group}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
 
+    def fill(self, pods: int = 3) -> None:
+        """Make those of the pods that are gone."""
+        present = self.list_pods()
+        for name in (f"cart-{number}" for number in range(pods)):
+            if name not in present:
+                self.server.apply(build_pod(name, self.namespace, "cart"))
+
     def list_pods(self, **labels: str) -> list[str]:
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         path = self.find_path("pods") + (f"?labelSelector={selector}" if selector else "")
         return sorted(pod["metadata"]["name"] for pod in self.server.ask("GET", path)["items"])
+
+    def list_ready(self) -> list[str]:
+        """The pods that are ready and stay."""
+        found = self.server.ask("GET", self.find_path("pods"))["items"]
+        return sorted(
+            pod["metadata"]["name"]
+            for pod in found
+            if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+        )
 
     def read_deployment(self) -> dict[str, Any]:
         found = self.server.get(self.deployment)
@@ -53,12 +69,12 @@ class Shop:
         return {name for name in entries if name.startswith("test-coordinator/")}
 
 
-def open_shop(server: ApiServer) -> Shop:
-    shop = Shop(server, f"shop-{uuid4().hex[:8]}")
+def open_shop(server: ApiServer, pods: int = 3, namespace: str = "") -> Shop:
+    """`pods` are made here; with `controllers`, they come by themselves."""
+    shop = Shop(server, namespace or f"shop-{uuid4().hex[:8]}")
     server.apply(build_namespace(shop.namespace))
     server.apply(build_deployment("cart", shop.namespace))
-    for number in range(3):
-        server.apply(build_pod(f"cart-{number}", shop.namespace, "cart"))
+    shop.fill(pods)
     return shop
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,36 @@ class Process:
 
 def documents(path: Path) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def list_manifests(overlay: str) -> list[dict[str, Any]]:
+    """What `kubectl apply --kustomize deploy/OVERLAY` applies, and what its comments leave to choose."""
+    base = {} if overlay == "kubernetes" else _index(list_manifests("kubernetes"))
+    own = [
+        document
+        for path in sorted((DEPLOY / overlay).glob("*.yaml"))
+        for document in documents(path)
+        if document["kind"] != "Kustomization"
+    ]
+    for key, document in _index(own).items():
+        base[key] = _merge(base[key], document) if key in base else document
+    return list(base.values())
+
+
+def _index(manifests: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in manifests}
+
+
+def _merge(base: Any, patch: Any) -> Any:
+    """As kustomize merges a patch: lists of things with names by these names."""
+    if isinstance(base, Mapping) and isinstance(patch, Mapping):
+        return {**base, **{word: _merge(base.get(word), value) for word, value in patch.items()}}
+    if isinstance(base, list) and isinstance(patch, list) and all("name" in each for each in [*base, *patch]):
+        named = {each["name"]: each for each in base}
+        return list(
+            {**named, **{each["name"]: _merge(named.get(each["name"]), each) for each in patch}}.values()
+        )
+    return patch
 
 
 def processes() -> list[Process]:

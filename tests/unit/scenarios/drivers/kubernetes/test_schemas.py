@@ -1,6 +1,6 @@
 """What is applied to clusters, and what faults make there, is valid for each version that is supported."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from scenarios.drivers.kubernetes.isolation import build_policy
 from scenarios.drivers.kubernetes.pods import build_eviction
 from scenarios.drivers.kubernetes.resources import PODS
 from scenarios.drivers.kubernetes.rules import ALL, build_patch_rule, build_roles
-from tests.servers.manifests import DEPLOY, documents
+from tests.servers.manifests import list_manifests
 
 OLDEST = (1, 28)
 UNTIL = "2026-11-27T12:00:00Z"
@@ -35,36 +35,6 @@ def _schemas_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 read_schema = cache(utils.schema_contents)
-
-
-def list_manifests(overlay: str) -> list[dict[str, Any]]:
-    """What `kubectl apply --kustomize deploy/OVERLAY` applies, and what its comments leave to choose."""
-    base = {} if overlay == "kubernetes" else index(list_manifests("kubernetes"))
-    own = [
-        document
-        for path in sorted((DEPLOY / overlay).glob("*.yaml"))
-        for document in documents(path)
-        if document["kind"] != "Kustomization"
-    ]
-    for key, document in index(own).items():
-        base[key] = merge(base[key], document) if key in base else document
-    return list(base.values())
-
-
-def index(manifests: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {(each["kind"], each["metadata"]["name"]): each for each in manifests}
-
-
-def merge(base: Any, patch: Any) -> Any:
-    """As kustomize merges a patch: lists of things with names by these names."""
-    if isinstance(base, Mapping) and isinstance(patch, Mapping):
-        return {**base, **{word: merge(base.get(word), value) for word, value in patch.items()}}
-    if isinstance(base, list) and isinstance(patch, list) and all("name" in each for each in [*base, *patch]):
-        named = {each["name"]: each for each in base}
-        return list(
-            {**named, **{each["name"]: merge(named.get(each["name"]), each) for each in patch}}.values()
-        )
-    return patch
 
 
 def require_valid(document: Mapping[str, Any], version: str) -> None:
