@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.servers.loopback import free_port, wait_for
 
-VERSION = "1.20.2-2"
+VERSION = "1.20.2-3"
 ADMIN = "tests-admin-token"
 LIMITED = "tests-limited-token"
 LIMITED_USER = "limited"
@@ -126,7 +126,7 @@ def kube_apiserver(folder: Path) -> Iterator[ApiServer]:
         server = ApiServer(folder, free_port())
         (folder / "tokens.csv").write_text(f'{ADMIN},admin,1,"system:masters"\n{LIMITED},{LIMITED_USER},2\n')
         _write_key(folder / "accounts.key")
-        stack.enter_context(_running(_build_command(binary, folder, server, etcd_port), folder, "apiserver"))
+        stack.enter_context(running(_build_command(binary, folder, server, etcd_port), folder, "apiserver"))
         wait_for((folder / "certificates" / "apiserver.crt").exists, what="the API server has a certificate")
         server.write_kubeconfigs()
         wait_for(server.is_ready, what="the API server is ready")
@@ -167,7 +167,7 @@ def _etcd(folder: Path) -> Iterator[int]:
     ]
     if "--unsafe-no-fsync" not in _read_help(command[0]):
         command.remove("--unsafe-no-fsync")
-    with _running(command, folder, "etcd"):
+    with running(command, folder, "etcd"):
         yield client
 
 
@@ -177,7 +177,7 @@ def _read_help(binary: str) -> str:
 
 
 @contextmanager
-def _running(command: list[str], folder: Path, name: str) -> Iterator[None]:
+def running(command: list[str], folder: Path, name: str) -> Iterator[None]:
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     try:

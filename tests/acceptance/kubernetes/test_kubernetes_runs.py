@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers.cluster_controllers import Controllers, controllers
+from tests.servers.cluster_controllers import Kubelet, controllers
 from tests.servers.cluster_shop import Shop, open_shop
 from tests.servers.command_process import CommandProcess, command_process
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
@@ -38,7 +38,7 @@ class Site:
     installed: Coordinator
     commands: CommandProcess
     shop: Shop
-    playing: Controllers
+    kubelet: Kubelet
     target: str
 
     def run(self, name: str, *words: str, **variables: str) -> str:
@@ -85,7 +85,7 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("runs-of-clusters")
     with kube_apiserver(folder / "cluster") as server, running_target() as target:
-        shop = open_shop(server)
+        shop = open_shop(server, pods=0)
         for name in ("stock", "till"):
             server.apply(build_deployment(name, shop.namespace))
         environment = {
@@ -94,12 +94,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "LEASE_SECONDS": str(LEASE_SECONDS),
         }
         with (
-            controllers(server, shop.namespace) as playing,
+            controllers(server, shop.namespace) as kubelet,
             coordinator(folder / "data", **environment) as installed,
         ):
             installed.set_up(exchange=target.url)
             with command_process(installed.environment) as commands:
-                yield Site(installed, commands, shop, playing, target.url)
+                yield Site(installed, commands, shop, kubelet, target.url)
 
 
 def test_scenarios_that_are_shipped_and_documented_pass_and_leave_nothing(site: Site, tmp_path: Path) -> None:
@@ -111,8 +111,10 @@ def test_scenarios_that_are_shipped_and_documented_pass_and_leave_nothing(site: 
     assert {name: site.read_verdict(run) for name, run in runs.items()} == dict.fromkeys(
         runs, ("passed", "clean", "every validation held")
     )
-    assert site.playing.deleted == 2
-    assert site.playing.fewest["till"] == 0
+    # Two pods were deleted, and replaced; all of a Deployment went, and as many came.
+    wait_for(lambda: len(site.kubelet.seen["cart"]) == 5, what="every pod of the cart was replaced")
+    wait_for(lambda: len(site.kubelet.seen["till"]) == 6, what="the till has its pods again")
+    assert len(site.shop.list_ready()) == 9
     assert site.read_replicas() == 3
     assert site.count_marked() == 0
     worker.terminate()
