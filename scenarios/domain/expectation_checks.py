@@ -196,7 +196,7 @@ def _check_value(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[M
     if is_templated(value):
         return
     if accepts_value(value, kind):
-        yield from _check_number(subject, path, value, kind)
+        yield from _check_possible(subject, path, value, kind)
         return
     hint = _suggest_quotes(value) if kind.types == TEXT.types else ""
     if isinstance(value, str) and not kind.types.isdisjoint(NUMERIC):
@@ -206,8 +206,8 @@ def _check_value(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[M
     yield Misfit(path, f"{subject} is {kind} and can never equal {format_value(value)}", hint)
 
 
-def _check_number(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[Misfit]:
-    """Values of the right kind that can still never be equal: out of range, or a number as text."""
+def _check_possible(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[Misfit]:
+    """Values of the right kind that can still never be equal: out of range, a number as text, or misspelt."""
     if is_number(value) and value not in kind.range:
         rule = f"{subject} is {kind.range} and can never equal {format_value(value)}"
         yield Misfit(path, rule, is_in_schema=False)
@@ -216,6 +216,9 @@ def _check_number(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[
             f"{subject} can never equal {format_value(value)}, which is text: numbers are returned as numbers"
         )
         yield Misfit(path, rule, "write numbers without quotes", is_in_schema=False)
+    elif kind.choices and isinstance(value, str) and value not in kind.choices:
+        rule = f"{subject} can never equal {format_value(value)}: it is one of {', '.join(kind.choices)}"
+        yield Misfit(path, rule, suggest(value, kind.choices), is_in_schema=False)
 
 
 def _is_finite_number(text: str) -> bool:

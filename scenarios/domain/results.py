@@ -42,7 +42,8 @@ class Kind:
     """The JSON types that a value may have; an empty set means any type.
 
     `items` is the kind of a list's values, and `range` limits numbers. With `series`, `all`, `any` and
-    `count` check every series of a response. With `samples`, text is never a number.
+    `count` check every series of a response. With `samples`, text is never a number. If there are `choices`,
+    text is one of them.
     """
 
     types: frozenset[str] = frozenset()
@@ -50,6 +51,7 @@ class Kind:
     series: bool = False
     samples: bool = False
     range: Range = UNLIMITED
+    choices: tuple[str, ...] = ()
 
     def may_be(self, *types: str) -> bool:
         return not self.types or not self.types.isdisjoint(types)
@@ -113,6 +115,7 @@ def _read_kind(schema: Mapping[str, Any]) -> Kind:
         bool(schema.get("series")),
         bool(schema.get("samples")),
         Range(schema.get("minimum"), schema.get("maximum")),
+        tuple(schema.get("enum", ())),
     )
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from django.conf import settings
 from pydantic import AfterValidator, Field
@@ -68,10 +68,34 @@ def _check_metadata(metadata: dict[str, str]) -> dict[str, str]:
     return metadata
 
 
+# https://grpc.io/docs/guides/status-codes/
+_Code = Literal[
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+]
+# https://grpc.io/docs/guides/health-checking/
+_Health = Literal["SERVING", "NOT_SERVING", "SERVICE_UNKNOWN", "UNKNOWN"]
+
+
 class GrpcReturned(Returned):
-    code: str = Field(json_schema_extra=ALWAYS, description="The status code, such as `OK` or `NOT_FOUND`.")
+    code: _Code = Field(json_schema_extra=ALWAYS, description="The status code, such as `OK` or `NOT_FOUND`.")
     details: str = Field(json_schema_extra=ALWAYS, description="What the server says about the status.")
-    health: str = Field(description="`SERVING`, `NOT_SERVING` or `SERVICE_UNKNOWN`, of a health check.")
+    health: _Health = Field(description="`SERVING`, `NOT_SERVING` or `SERVICE_UNKNOWN`, of a health check.")
     json_body: Any = Field(alias="json", description="The response to `call` as JSON, if it is OK.")
     elapsed: float = Field(json_schema_extra=ALWAYS, ge=0, description="Seconds, with the connection.")
 

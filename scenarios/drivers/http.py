@@ -50,6 +50,8 @@ _GATEWAY_STATUSES = frozenset({502, 504, *range(520, 528)})
 # After these the target may still carry the request out. 202 means "accepted": it counts as done like every
 # 2xx, but where a step excludes it, the rest is still to come. https://www.rfc-editor.org/rfc/rfc9110#name-202-accepted
 _UNDECIDED_STATUSES = _GATEWAY_STATUSES | {202}
+# Some servers write it before JSON; parsers may ignore it: RFC 8259, 8.1.
+_BYTE_ORDER_MARK = "\ufeff"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCALAR = {"type": ["string", "number", "boolean"]}
 
@@ -316,5 +318,5 @@ def _build_fields(answer: Answer) -> dict[str, Any]:
         return fields
     # If the body is not JSON, there is no 'json' field, and an expectation for it fails.
     with contextlib.suppress(ValueError, RecursionError):
-        fields["json"] = read_json(answer.body)
+        fields["json"] = read_json(answer.body.removeprefix(_BYTE_ORDER_MARK))
     return fields

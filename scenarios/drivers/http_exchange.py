@@ -142,7 +142,7 @@ async def _request(session: "aiohttp.ClientSession", hop: Hop, started: float, *
         return Answer(
             status=response.status,
             headers=_read_headers(response),
-            body=body.decode(_choose_encoding(response), "replace"),
+            body=_decode(body, _choose_encoding(response)),
             is_cut=is_cut,
             elapsed=time.perf_counter() - started,
             method=hop.method,
@@ -175,6 +175,13 @@ async def _read_body(response: "aiohttp.ClientResponse") -> tuple[bytes, bool]:
         if size > MAX_BODY_BYTES:
             return b"".join(chunks)[:MAX_BODY_BYTES], True
     return b"".join(chunks), False
+
+
+def _decode(body: bytes, encoding: str) -> str:
+    try:
+        return body.decode(encoding, "replace")
+    except UnicodeError:
+        return body.decode("utf-8", "replace")  # some codecs, such as `idna`, replace nothing
 
 
 def _choose_encoding(response: "aiohttp.ClientResponse") -> str:

@@ -31,6 +31,8 @@ MAX_SECONDS = 30.0
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 # Instead of a service's name: the one of PROMETHEUS_URL.
 CONFIGURED = ""
+MAX_WARNINGS = 3
+MAX_WARNING_LENGTH = 500
 _OK = 200
 # https://prometheus.io/docs/prometheus/latest/querying/api/#format-overview
 _BAD_QUERY = 400
@@ -50,6 +52,7 @@ class PrometheusReturned(Returned):
     samples: list[dict[str, Any]] = Field(
         json_schema_extra=ALWAYS, description="The `metric` (labels) and `value` of all series."
     )
+    note: str = Field(description="What the server warns of, such as a partial response.")
 
 
 class PrometheusArguments(Declaration):
@@ -92,7 +95,7 @@ class Prometheus:
         server = choose_server(arguments.server)
         query = {"query": arguments.query}
         credentials = choose_credentials(arguments, platform, CONFIGURED if not arguments.server else None)
-        found = await query_api(
+        found = await _ask_api(
             server,
             "query",
             query,
@@ -145,7 +148,18 @@ def build_access(web: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def query_api(
+async def query_api(server: str, endpoint: str, words: Mapping[str, str], **access: Any) -> Mapping[str, Any]:
+    """Return the `data` in the response of `/api/v1/{endpoint}`; `access` as for `exchange`.
+
+    Raises:
+        StepImpossible: Prometheus rejected the query.
+        StepFailed: there was no response in time, or it could not be read.
+    """
+    found: Mapping[str, Any] = (await _ask_api(server, endpoint, words, **access))["data"]
+    return found
+
+
+async def _ask_api(
     server: str,
     endpoint: str,
     words: Mapping[str, str],
@@ -155,12 +169,6 @@ async def query_api(
     headers: Mapping[str, str] = NO_HEADERS,
     tls: ssl.SSLContext | None = None,
 ) -> Mapping[str, Any]:
-    """Return the `data` in the response of `/api/v1/{endpoint}`.
-
-    Raises:
-        StepImpossible: Prometheus rejected the query.
-        StepFailed: there was no response in time, or it could not be read.
-    """
     name = f"Prometheus at {origin(server)}"
     # Sent as a form, because a query may be longer than a URL.
     answer = await exchange(
@@ -174,29 +182,39 @@ async def query_api(
         platform=platform,
         reads=_is_configured(server),
     )
-    return _read_result(answer, name)
+    return _read_document(answer, name)
 
 
-def _read_result(answer: Answer, name: str) -> Mapping[str, Any]:
+def _read_document(answer: Answer, name: str) -> Mapping[str, Any]:
     if answer.is_cut:
         raise StepFailed(
             f"{name} answered more than {MAX_BODY_BYTES} bytes: reduce the result, for example with 'sum(…)'"
         )
     try:
-        document = json.loads(answer.body)
+        document: Mapping[str, Any] = json.loads(answer.body)
         if document["status"] == "error" and answer.status == _BAD_QUERY:
             raise StepImpossible(f"{name} rejected the query: {document['error']}")
         if answer.status != _OK or document["status"] != "success":
             raise StepFailed(f"{name} answered {answer.status}: {document['error']}")
-        result: Mapping[str, Any] = document["data"]
+        _ = document["data"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise StepFailed(
             f"{name} answered {answer.status} without the result of a query: {format_value(answer.body)}"
         ) from error
-    return result
+    return document
 
 
-def _build_fields(result: Mapping[str, Any]) -> dict[str, Any]:
+def _build_fields(document: Mapping[str, Any]) -> dict[str, Any]:
+    fields = _build_values(document["data"])
+    warnings = document.get("warnings")
+    if isinstance(warnings, list) and warnings:
+        # A partial response may lack the very series that are looked for.
+        shown = "; ".join(map(str, warnings[:MAX_WARNINGS]))
+        fields["note"] = f"Prometheus warns: {shown[:MAX_WARNING_LENGTH]}"
+    return fields
+
+
+def _build_values(result: Mapping[str, Any]) -> dict[str, Any]:
     try:
         kind, found = result["resultType"], result["result"]
         if kind == "matrix":
@@ -206,6 +224,13 @@ def _build_fields(result: Mapping[str, Any]) -> dict[str, Any]:
         if kind in {"scalar", "string"}:
             value = found[1] if kind == "string" else _parse_number(found[1])
             return {"value": value, "values": [value], "samples": [{"metric": {}, "value": value}]}
+        if kind != "vector":
+            raise StepFailed(f"the server returned {format_value(kind)}, not a vector: is it a Prometheus?")
+        if any("histogram" in sample for sample in found):
+            raise StepImpossible(
+                "the query returns native histograms: reduce them to numbers, for example with "
+                "'histogram_quantile(0.95, …)' or 'histogram_count(…)'"
+            )
         samples = [
             {"metric": dict(sample["metric"]), "value": _parse_number(sample["value"][1])} for sample in found
         ]

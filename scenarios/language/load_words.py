@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -27,6 +27,7 @@ from scenarios.domain.load_values import (
     parse_threshold,
 )
 from scenarios.domain.plan import WINDOW_SECONDS
+from scenarios.domain.ranges import Range, predict_result
 from scenarios.domain.templates import VARIABLE_NAME
 from scenarios.language.each_words import NO_EACH, Each, find_each_problems
 from scenarios.language.timing import read_seconds
@@ -99,15 +100,36 @@ Rate = Annotated[
 
 
 class _Limits(Declaration):
+    subject: ClassVar[str] = "a latency"
+    figure: ClassVar[str] = "p95"
+    numbers: ClassVar[Range] = Range(low=0)
+
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not values:
             yield "", "the limit is empty: write a matcher such as 'at_most'"
+        for matcher, value in values.items():
+            effect = _predict(matcher, value, cls.figure, cls.numbers)
+            if effect:
+                verb = "always holds" if effect == "always" else "can never hold"
+                yield matcher, f"'{matcher}: {value}' {verb} here: {cls.subject} is {cls.numbers}"
+
+
+def _predict(matcher: str, value: Any, figure: str, numbers: Range) -> str:
+    try:
+        threshold = parse_threshold(value, figure)
+    except ValueError:
+        return ""  # its own declaration reports it
+    is_known = not threshold.is_multiple and matcher in {"at_most", "at_least", "below", "above"}
+    return predict_result(matcher, threshold.value, numbers) if is_known else ""
 
 
 class ShareLimits(_Limits):
     """Shares of all requests, such as `0.1%` or `0.001`, or multiples of the baseline."""
 
+    subject: ClassVar[str] = "an error rate"
+    figure: ClassVar[str] = "error_rate"
+    numbers: ClassVar[Range] = Range(low=0, high=1)
     at_most: Share = Field(ABSENT)
     at_least: Share = Field(ABSENT)
     below: Share = Field(ABSENT)
@@ -126,6 +148,8 @@ class LatencyLimits(_Limits):
 class RateLimits(_Limits):
     """Requests per second, or multiples of the baseline."""
 
+    subject: ClassVar[str] = "a rate"
+    figure: ClassVar[str] = "rate"
     at_most: RateLimit = Field(ABSENT)
     at_least: RateLimit = Field(ABSENT)
     below: RateLimit = Field(ABSENT)

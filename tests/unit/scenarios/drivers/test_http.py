@@ -108,7 +108,7 @@ async def test_garbage_response_fails_with_a_sentence(serve: Serve, raw: bytes, 
     assert not isinstance(failure.value, StepNotSent)
 
 
-@pytest.mark.parametrize("charset", ["utf-8", "no-such", "hex", "utf-16"])
+@pytest.mark.parametrize("charset", ["utf-8", "no-such", "hex", "utf-16", "idna", "undefined"])
 async def test_body_in_an_unknown_encoding_is_read_as_utf8(serve: Serve, charset: str) -> None:
     platform = Platform(
         await serve(with_body(b"\xff\xfea\x00\xff", f"Content-Type: text/plain; charset={charset}"))
@@ -119,6 +119,11 @@ async def test_body_in_an_unknown_encoding_is_read_as_utf8(serve: Serve, charset
 @pytest.mark.parametrize("body", [b"NaN", b"[" * 100_000, b"{", b""])
 async def test_body_that_is_not_json_has_no_json_field(serve: Serve, body: bytes) -> None:
     assert "json" not in await Http().probe(asked(), Platform(await serve(with_body(body))))
+
+
+async def test_byte_order_mark_before_json_is_ignored(serve: Serve) -> None:
+    platform = Platform(await serve(with_body(b'\xef\xbb\xbf{"a": 1}')))
+    assert (await Http().probe(asked(), platform))["json"] == {"a": 1}
 
 
 async def test_body_of_10_megabytes_is_cut_with_a_note(serve: Serve) -> None:

@@ -142,6 +142,7 @@ def result(kind: str, found: Any) -> str:
         ("200 OK", result("vector", [{"metric": {}}]), "cannot be read"),
         ("200 OK", result("vector", None), "cannot be read"),
         ("200 OK", result("scalar", ["x", "y"]), "cannot be read"),
+        ("200 OK", result("streams", []), "returned 'streams', not a vector"),
         ("200 OK", "x" * 2_000_000, "reduce the result"),
     ],
 )
@@ -150,6 +151,19 @@ async def test_garbage_response_fails_with_a_sentence(
 ) -> None:
     with pytest.raises(StepFailed, match=words):
         await ask("up", server=await serve(answering(status, body)))
+
+
+async def test_native_histograms_make_the_step_impossible_with_a_hint(serve: Serve) -> None:
+    found = [{"metric": {}, "histogram": [1, {"count": "5", "sum": "3", "buckets": []}]}]
+    with pytest.raises(StepImpossible, match="native histograms: reduce them to numbers"):
+        await ask("up", server=await serve(answering("200 OK", result("vector", found))))
+
+
+async def test_warnings_of_a_partial_response_are_noted(serve: Serve) -> None:
+    partial = {**json.loads(result("vector", [])), "warnings": ["store a is away", "store b is away"]}
+    fields = await ask("up", server=await serve(answering("200 OK", json.dumps(partial))))
+    assert fields["values"] == []
+    assert fields["note"] == "Prometheus warns: store a is away; store b is away"
 
 
 @pytest.mark.parametrize("words", [{}, {"query": ""}, {"query": "up", "server": "127.0.0.1:9090"}])

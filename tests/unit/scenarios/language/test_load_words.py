@@ -154,6 +154,17 @@ def test_the_schema_accepts_loads(drivers: Drivers) -> None:
             (19, 29),
             "3 is a number without a unit, not a duration",
         ),
+        (
+            {"validation": "expect: {error_rate: {at_most: 100%}}"},
+            (19, 29),
+            "'at_most: 100%' always holds here: an error rate is between 0 and 1",
+        ),
+        ({"validation": "expect: {error_rate: {below: 0}}"}, (19, 29), "'below: 0' can never hold here"),
+        (
+            {"validation": "expect: {rate: {at_least: 0/s}, p95: {at_least: 0s}}"},
+            (19, 23),
+            "'at_least: 0/s' always holds here: a rate is at least 0",
+        ),
         ({"validation": "expect: {status: 200}"}, (19, 16), "unknown key 'status'"),
         ({"validation": "expect: {}"}, (19, 7), "'expect' is empty: name a figure and its limit"),
         (

@@ -20,6 +20,7 @@ PROBES = {
     "prometheus": "{prometheus: {query: up}}",
     "tcp": "{tcp: {service: s}}",
     "wait": "{wait: {duration: 1s}}",
+    "grpc": "{grpc: {service: s, call: a.B/C}}",
 }
 PLACES = {
     "a validation": "phases: [{{name: p, validations: [{{name: v, probe: {step}, expect: {expect}}}]}}]",
@@ -147,6 +148,9 @@ REFUSED = [
     ("prometheus", '{values: {all: {not_in: ["0"]}}}', '"0"', "can never equal '0'", "without quotes"),
     ("http", "{status: {exists: false}}", "exists", "'http' always returns 'status'", ""),
     ("tcp", "{elapsed: {below: 1, exists: false}}", "exists", "'tcp' always returns 'elapsed'", ""),
+    ("grpc", "{code: OKAY}", "code", "it is one of OK, CANCELLED", "'OK'?"),
+    ("grpc", "{code: {not: UNAVALIABLE}}", "not", "can never equal 'UNAVALIABLE'", "'UNAVAILABLE'?"),
+    ("grpc", "{code: {not_in: [OK, ok]}}", "ok", "can never equal 'ok'", ""),
     ("http", '{body: {contains: ""}}', "contains", "'contains' always holds for an empty text", ""),
     ("http", '{body: {matches: ""}}', "matches", "'matches' always holds for an empty pattern", ""),
     (
