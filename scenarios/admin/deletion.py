@@ -1,7 +1,7 @@
 """Rows that are deleted by the function that the API calls too; the page shows why it refuses."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, cast
 
 from django.contrib import messages
@@ -69,8 +69,11 @@ class DeletedByServiceAdmin(PageAdmin):
             return None
         if "post" in request.POST:
             try:
-                with transaction.atomic():  # the rows together with their log entries
-                    return delete_selected(self, request, queryset)
+                with ExitStack() as prepared:
+                    for row in queryset:
+                        prepared.enter_context(self.prepared_deletion(row))
+                    with transaction.atomic():  # the rows together with their log entries
+                        return delete_selected(self, request, queryset)
             except ScenarioError as error:
                 return self._refuse(request, error, request.get_full_path())
         rows = list(queryset)

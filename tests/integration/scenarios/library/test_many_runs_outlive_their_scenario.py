@@ -46,6 +46,17 @@ def check(batches: list[tuple[int, bool]]) -> None:
     assert Run.objects.count() == 5
 
 
+def test_a_scenario_that_is_selected_in_the_list(
+    admin_client: Client, batches: list[tuple[int, bool]]
+) -> None:
+    refer(scenario=stored())
+    batches.clear()
+    chosen = {"action": "delete_selected", "_selected_action": [Scenario.objects.get().pk], "post": "yes"}
+    admin_client.post("/admin/scenarios/scenario/", chosen)
+    assert not Scenario.objects.exists()
+    check(batches)
+
+
 def test_a_scenario_on_its_page(admin_client: Client, batches: list[tuple[int, bool]]) -> None:
     refer(scenario=stored())
     batches.clear()
