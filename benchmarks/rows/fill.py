@@ -1,5 +1,6 @@
 """Many rows, each a copy of one that the product wrote: made within the database, millions in a minute."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
@@ -7,6 +8,7 @@ from django.db import connection
 from django.db.models import Model
 from django.utils import timezone
 
+from scenarios.domain.outcomes import Outcome
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library import services as registered_services
@@ -48,10 +50,46 @@ def fill_with_runs(count: int) -> None:
     each = others.format(number_rows(EVENTS_EACH), own)
     copy_row(event, each, run_id="e.id", sequence="e.n", at="e.finished_at")
     _leave_faults()
-    if is_postgresql:
-        with connection.cursor() as cursor:  # as autovacuum does within a minute
+    vacuum()
+
+
+def vacuum() -> None:
+    """As PostgreSQL does by itself within a minute."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
             for model in (Run, Fault, Event):
                 cursor.execute(f"VACUUM ANALYZE {model._meta.db_table}")
+
+
+def fill_lately(count: int) -> None:
+    """Runs of the stored scenarios in the last 30 days, with every outcome, and an undone fault each."""
+    run, fault, event = _store_run()
+    event.delete()
+    scenarios = list(Scenario.objects.order_by("pk").values_list("pk", "name"))
+    users = [user.pk for user in (*User.objects.all(), User.objects.create_user(BUSY_USER))]
+    apart = timedelta(seconds=max(1, 30 * 86_400 // count))
+    copy_run(
+        run,
+        count - 1,
+        timezone.now(),
+        apart,
+        *("queued_at", "claimed_at", "finished_at"),
+        scenario_id=_choose([str(key) for key, _name in scenarios]),
+        scenario_name=_choose([f"'{name}'" for _key, name in scenarios]),
+        outcome=_choose([f"'{outcome.value}'" for outcome in Outcome]),
+        started_by_id=_choose([str(user) for user in users]),
+        rollback="CASE WHEN e.n %% 1000 = 0 THEN 'dirty' ELSE 'clean' END",
+    )
+    moments = dict.fromkeys(("opened_at", "injected_at", "closed_at"), "e.finished_at")
+    ended = "SELECT r.id, r.finished_at FROM scenarios_run r LEFT JOIN scenarios_fault f ON f.run_id = r.id"
+    copy_row(fault, f"{ended} WHERE f.id IS NULL", run_id="e.id", **moments)
+    vacuum()
+
+
+def _choose(values: Sequence[str]) -> str:
+    """One of the values after the other."""
+    cases = " ".join(f"WHEN {number} THEN {value}" for number, value in enumerate(values))
+    return f"CASE e.n %% {len(values)} {cases} END"
 
 
 def _describe_variety() -> dict[str, str]:
