@@ -33,7 +33,7 @@ class Counts:
     listening_failed: int = 0
     """Attempts to listen again after a refusal, while another process had the port."""
     unread: int = 0
-    """Connections with something else than HTTP/1.1 while faults of HTTP were on."""
+    """Connections that did not use HTTP/1.1 while HTTP faults were active."""
     faulty_requests: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
@@ -152,7 +152,7 @@ class Connection:
             self.down.change_faults(added, removed)
 
     def read_http(self) -> None:
-        """From now on, apply faults of HTTP to requests and responses."""
+        """From now on, apply HTTP faults to requests and responses."""
         # Imported only if needed, because h11 may be missing.
         from injector.http_exchanges import Exchanges  # noqa: PLC0415
 

@@ -234,7 +234,7 @@ async def _read(reader: asyncio.StreamReader) -> Request:
         }
         length = int(headers.get("content-length", "0"))
     except ValueError as error:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "this is not a request of HTTP/1.1") from error
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "this is not an HTTP/1.1 request") from error
     if "transfer-encoding" in headers:
         raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "send the body with a Content-Length")
     if not 0 <= length <= MAX_BODY:

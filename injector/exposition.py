@@ -17,8 +17,8 @@ class Metric(NamedTuple):
 
 
 METRICS = (
-    Metric("connections_total", "counter", "Connections of clients.", lambda relay: relay.counts.connections),
-    Metric("connections_open", "gauge", "Connections that are open.", lambda relay: len(relay.open)),
+    Metric("connections_total", "counter", "Client connections.", lambda relay: relay.counts.connections),
+    Metric("connections_open", "gauge", "Open connections.", lambda relay: len(relay.open)),
     Metric(
         "upstream_failures_total",
         "counter",
@@ -40,7 +40,7 @@ METRICS = (
     Metric(
         "unreadable_connections_total",
         "counter",
-        "Connections with something else than HTTP/1.1 while faults of HTTP were on.",
+        "Connections that did not use HTTP/1.1 while HTTP faults were active.",
         lambda relay: relay.counts.unread,
     ),
     Metric("listening", "gauge", "1 while clients can connect.", lambda relay: relay.is_listening),
@@ -53,7 +53,7 @@ METRICS = (
     Metric(
         "http_faulty_requests_total",
         "counter",
-        "Requests that had a fault of HTTP.",
+        "Requests that an HTTP fault affected.",
         lambda relay: relay.counts.faulty_requests,
     ),
 )
@@ -68,7 +68,7 @@ def _list_lines(relays: Mapping[str, Relay], faults: FaultTable) -> Iterator[str
         yield from _head(metric.name, metric.kind, metric.meaning)
         for name, relay in relays.items():
             yield f'fault_proxy_{metric.name}{{listener="{name}"}} {float(metric.read(relay))}'
-    yield from _head("bytes_total", "counter", "Bytes that were handed on.")
+    yield from _head("bytes_total", "counter", "Bytes forwarded.")
     for name, relay in relays.items():
         for direction, size in zip(("up", "down"), relay.bytes_passed, strict=True):
             yield f'fault_proxy_bytes_total{{listener="{name}",direction="{direction}"}} {float(size)}'
@@ -79,7 +79,7 @@ def _list_lines(relays: Mapping[str, Relay], faults: FaultTable) -> Iterator[str
         if relay.validity is not None:
             expires = relay.validity.expires.timestamp()
             yield f'fault_proxy_certificate_expiry_timestamp_seconds{{listener="{name}"}} {expires}'
-    yield from _head("faults", "gauge", "Faults that the proxy has now.")
+    yield from _head("faults", "gauge", "Faults that are active now.")
     for name in relays:
         yield f'fault_proxy_faults{{listener="{name}"}} {len(faults.of_listener(name))}'
     yield from _head("faults_expired_total", "counter", "Faults that ended by themselves.")

@@ -1,4 +1,4 @@
-"""The requests and responses of one connection while it has faults of HTTP."""
+"""The requests and responses of one connection while it has HTTP faults."""
 
 import asyncio
 from collections import deque

@@ -68,8 +68,8 @@ def parse_http_fault(given: object, share: float, seed: int) -> HttpFault:
         import_module("h11")
     except ImportError as error:
         raise FaultError(
-            "faults of HTTP need the Python package h11 on the proxy's machine: 'pip install h11' for the "
-            "Python that runs the proxy, or use faults of TCP"
+            "HTTP faults need the Python package h11 on the proxy's machine: 'pip install h11' for the "
+            "Python that runs the proxy, or use TCP faults"
         ) from error
     return fault
 

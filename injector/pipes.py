@@ -78,7 +78,7 @@ class Pipe:
         self.source: asyncio.Transport | None = None
         self.sink: asyncio.Transport | None = None
         self.passed = 0
-        """Bytes that were handed on."""
+        """Bytes forwarded."""
         self._faults: dict[str, Fault] = {}
         self._hanging: set[str] = set()
         self._effects: Effects | None = None

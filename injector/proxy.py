@@ -63,7 +63,7 @@ class Proxy:
             logger.warning("the control API stays on %s until the proxy is restarted", place)
             settings = replace(settings, control=self._settings.control)
         if (settings.control_tls is None) != (self._settings.control_tls is None):
-            raise SettingError("TLS of the control API begins or ends with a restart alone")
+            raise SettingError("TLS of the control API changes only with a restart")
         _build_control_tls(settings.control_tls)
         await self._set_listeners(settings)
         if self._control_tls is not None and settings.control_tls is not None:

@@ -111,7 +111,7 @@ class Relay:
             try:
                 connection.apply_change(added, removed)
             except Exception:  # the fault of all others must not fail because of one
-                logger.exception("%s: a connection is reset that cannot have its faults", self.name)
+                logger.exception("%s: reset a connection that cannot have its faults", self.name)
                 connection.reset()
         if self._refuses_all():
             self._stop_listening()
@@ -131,8 +131,8 @@ class Relay:
                 break
             except OSError as error:  # another process has taken the port
                 if not self.problem:
-                    logger.warning("%s: cannot listen again, tries on: %s", self.name, error)
-                self.problem = f"cannot listen again, tries on: {error}"
+                    logger.warning("%s: cannot listen again, still trying: %s", self.name, error)
+                self.problem = f"cannot listen again, still trying: {error}"
                 self.counts.listening_failed += 1
                 await asyncio.sleep(RETRY_SECONDS)
         self._listening = None

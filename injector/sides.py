@@ -37,7 +37,7 @@ class Ends(Protocol):
 class Side(asyncio.Protocol):
     """One end of a connection: `sends` takes its data, `receives` has the data for it.
 
-    `takes` comes before `sends` while there are faults of HTTP.
+    `takes` comes before `sends` while there are HTTP faults.
     """
 
     __slots__ = ("_connection", "_receives", "is_lost", "sends", "takes", "transport")

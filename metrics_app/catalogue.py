@@ -130,7 +130,7 @@ _DETAILS = (
         REQUEST_BUCKETS,
         *_REQUEST,
     ),
-    _counter(HTTP_EXCEPTIONS, "Exceptions that nobody handled, by type.", "method", "route", "type"),
+    _counter(HTTP_EXCEPTIONS, "Unhandled exceptions, by type.", "method", "route", "type"),
     _histogram(
         HTTP_REQUEST_QUERIES, "Database queries of one HTTP request.", QUERIES_BUCKETS, "method", "route"
     ),

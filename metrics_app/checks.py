@@ -50,8 +50,8 @@ def check_middleware(*_: Any, **__: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"{MIDDLEWARE!r} is in MIDDLEWARE {times} times: each request is counted as often.",
-            hint="Leave all but the first out.",
+            f"{MIDDLEWARE!r} is in MIDDLEWARE {times} times: each request is counted {times} times.",
+            hint="Remove all but the first.",
             id="metrics_app.W006",
         )
     ]
@@ -88,7 +88,7 @@ def _refused(key: str) -> list[CheckMessage]:
     try:
         setting.parse(value)
     except SettingError as error:
-        hint = "Until then it counts as left out, or refuses every scrape where it guards them."
+        hint = "Until it is corrected, its default applies; one that guards scrapes refuses all of them."
         return [Error(f"{setting.shown()} is refused: {error}.", hint=hint, id="metrics_app.E008")]
     return []
 
@@ -115,7 +115,7 @@ def check_default_backend(*_: Any, **__: Any) -> list[CheckMessage]:
         hint = "This system has no such module: choose the OpenTelemetry adapter, or run one process."
     return [
         Warning(
-            f"Each process keeps metrics of its own, in memory: the Prometheus adapter needs {missing!r}.",
+            f"Each process keeps its own metrics, in memory: the Prometheus adapter needs {missing!r}.",
             hint=hint,
             id="metrics_app.W004",
         )
@@ -152,7 +152,7 @@ def check_directory(*_: Any, **__: Any) -> list[CheckMessage]:
     try:
         backend.make_directory(directory)
     except OSError as error:
-        return [_unusable(f"cannot be made ({error.strerror})", "metrics_app.E002")]
+        return [_unusable(f"cannot be created ({error.strerror})", "metrics_app.E002")]
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return [_unusable("cannot be written", "metrics_app.E003")]
     return []
@@ -206,8 +206,8 @@ def check_owners_of_directory(*_: Any, **__: Any) -> list[CheckMessage]:
 
 def _shared(foreign: list[str]) -> Error:
     return Error(
-        f"{SETTINGS['DIRECTORY'].shown()} holds what is not of metrics: {_listed(foreign)}.",
-        hint=f"Set {SETTINGS['DIRECTORY'].names()} to a directory for metrics alone, or leave it out.",
+        f"{SETTINGS['DIRECTORY'].shown()} contains files that are not metrics: {_listed(foreign)}.",
+        hint=f"Set {SETTINGS['DIRECTORY'].names()} to a directory that is only for metrics, or leave it out.",
         id="metrics_app.E005",
     )
 
@@ -226,7 +226,7 @@ def too_many_buckets(definitions: Sequence[Definition]) -> list[CheckMessage]:
     return [
         Warning(
             f"{definition.name!r} has {len(definition.buckets)} buckets: each label set of a histogram has "
-            f"a series per bucket, so it should have {MAX_BUCKETS} at most.",
+            f"a series per bucket, so it should have at most {MAX_BUCKETS}.",
             hint="Choose fewer bounds, further apart.",
             id="metrics_app.W001",
         )

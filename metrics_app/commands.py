@@ -23,7 +23,7 @@ finished = metrics.counter(
     ("command", "outcome"),
 )
 durations = metrics.histogram(
-    "management_command_duration_seconds", "Time a management command took.", ("command",), COMMAND_BUCKETS
+    "management_command_duration_seconds", "Duration of management commands.", ("command",), COMMAND_BUCKETS
 )
 exit_codes = metrics.gauge(
     "management_command_last_exit_code", "Exit code of the last execution that ended.", ("command",)
@@ -34,7 +34,10 @@ successes = metrics.gauge(
     ("command",),
 )
 in_progress = metrics.gauge(
-    "management_commands_in_progress", "Management commands that run.", ("command",), merge="sum_of_living"
+    "management_commands_in_progress",
+    "Management commands that are running.",
+    ("command",),
+    merge="sum_of_living",
 )
 
 _MARK = "_is_recorded_by_metrics_app"

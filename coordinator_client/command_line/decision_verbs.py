@@ -25,7 +25,7 @@ def add_to(verbs: Any) -> None:
     acknowledge.add_argument(
         "fault", type=parse_number, metavar="FAULT", help="The number that 'faults' shows."
     )
-    acknowledge.add_argument("--reason", required=True, help="Why; it is stored with the fault.")
+    acknowledge.add_argument("--reason", required=True, help="The reason; it is stored with the fault.")
     add_verb(verbs, whoami, "whoami", "Show the user, the token and what it permits.")
     _add_approval_verbs(add_group(verbs, "approval", "Approve or refuse what touches protected services."))
     _add_webhook_verbs(add_group(verbs, "webhook", "Send messages about runs to other programs."))
@@ -41,9 +41,9 @@ def _add_approval_verbs(verbs: Any) -> None:
     add_limit(listing)
     _add_approval(verbs, show_approval, "show", "Show what would be carried out.")
     approve_parser = _add_approval(verbs, approve, "approve", "Approve it, so that the run may start.")
-    approve_parser.add_argument("--reason", default="", help="It is stored with the approval.")
+    approve_parser.add_argument("--reason", default="", help="The reason; it is stored with the approval.")
     refuse_parser = _add_approval(verbs, refuse, "refuse", "Refuse it; a waiting run ends.")
-    refuse_parser.add_argument("--reason", required=True, help="Why; the requester sees it.")
+    refuse_parser.add_argument("--reason", required=True, help="The reason; the requester sees it.")
     for parser in (approve_parser, refuse_parser):
         add_person(parser)
 
@@ -61,7 +61,7 @@ def _add_webhook_verbs(verbs: Any) -> None:
     add = add_verb(verbs, add_webhook, "add", "Add a webhook and print its secret, which is shown once.")
     add.add_argument("name", metavar="NAME", help="The webhook's name.")
     add.add_argument(
-        "--url", required=True, help="As https://hooks.example.com/runs, or mailto:oncall@example.com."
+        "--url", required=True, help="Such as https://hooks.example.com/runs or mailto:oncall@example.com."
     )
     add.add_argument(
         "--kind",
@@ -69,12 +69,20 @@ def _add_webhook_verbs(verbs: Any) -> None:
         default="webhook",
         help="What the receiver understands.",
     )
-    add.add_argument("--key", default="", help="PagerDuty's routing key, as '${secret:NAME}'.")
+    add.add_argument("--key", default="", help="The routing key, only for PagerDuty; write '${secret:NAME}'.")
     add.add_argument(
-        "--event", action="append", default=[], dest="events", help="Send only this; can be repeated."
+        "--event",
+        action="append",
+        default=[],
+        dest="events",
+        help="Send only this message; can be repeated (default: all).",
     )
     add.add_argument(
-        "--tag", action="append", default=[], dest="tags", help="Only scenarios with it; can be repeated."
+        "--tag",
+        action="append",
+        default=[],
+        dest="tags",
+        help="Send only for scenarios with this tag; can be repeated.",
     )
     for function, name, help_text, aliases in (
         (show_webhook, "show", "Show a webhook, and what was sent last.", ()),

@@ -23,12 +23,14 @@ from coordinator_client.command_line.wording import quote_command
 from coordinator_client.records import Environment
 
 VARIABLE_HELP = (
-    "A value of a variable there, without a value that of the environment variable; can be repeated."
+    "The value of a variable there; NAME alone takes it from the environment variable. Can be repeated."
 )
 
 
 def add_to(verbs: Any) -> None:
-    group = add_group(verbs, "environment", "Say where services are elsewhere, as in staging.")
+    group = add_group(
+        verbs, "environment", "Manage environments: where services are elsewhere, as in staging."
+    )
     add = _add_named(group, add_environment, "add", "Store an environment.")
     add.add_argument(
         "--service",
@@ -36,7 +38,7 @@ def add_to(verbs: Any) -> None:
         default=None,
         metavar="NAME=URL",
         dest="services",
-        help="The address of a service there; can be repeated. With '--replace', these replace all.",
+        help="The address of a service there; can be repeated. With '--replace', replaces all of them.",
     )
     add.add_argument(
         "--protect",
@@ -60,7 +62,7 @@ def add_to(verbs: Any) -> None:
         default=[],
         metavar="NAME=WORDS",
         help=(
-            "Further words of a service there, in YAML, such as '{proxy_secret: FAULT_PROXY_STAGING, "
+            "More settings of a service there, in YAML, such as '{proxy_secret: FAULT_PROXY_STAGING, "
             "tls: {ca: staging.pem}}'; can be repeated."
         ),
     )
@@ -69,7 +71,7 @@ def add_to(verbs: Any) -> None:
     )
     add_vars_file(add)
     add.add_argument("--description", metavar="TEXT")
-    add.add_argument("--replace", action="store_true", help="Change an existing one.")
+    add.add_argument("--replace", action="store_true", help="Change an existing environment.")
     add_verb(group, list_environments, "list", "List the environments.")
     _add_named(group, show_environment, "show", "Show an environment.")
     _add_named(group, remove_environment, "remove", "Remove an environment.")

@@ -20,7 +20,7 @@ def add_to(verbs: Any) -> None:
         completion.complete_scenarios,
         default="",
         metavar="NAME",
-        help_text="Only of runs of this scenario.",
+        help_text="Show only events of runs of this scenario.",
     )
     parser.add_argument(
         "--kind",
@@ -28,16 +28,16 @@ def add_to(verbs: Any) -> None:
         default=[],
         metavar="KIND",
         dest="kinds",
-        help="Only of this kind, as run_finished; can be repeated.",
+        help="Show only events of this kind, such as run_finished; can be repeated.",
     )
     parser.add_argument(
-        "--outcome", default="", choices=OUTCOMES, help="Only ends of runs with this outcome."
+        "--outcome", default="", choices=OUTCOMES, help="Show only the ends of runs with this outcome."
     )
     parser.add_argument(
         "--after",
         default="",
         metavar="ID",
-        help="Begin behind the event with this id, as '--json' shows it; 0 is the beginning.",
+        help="Start after the event with this id, as '--json' shows it; 0 is the beginning.",
     )
 
 

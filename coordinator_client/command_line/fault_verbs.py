@@ -21,7 +21,7 @@ def add_to(verbs: Any) -> None:
         dest="everything",
         help="Pull the global stop: stop all runs, and let none begin.",
     )
-    stop.add_argument("--reason", default="", help="With '--all': why. It is shown to everybody who waits.")
+    stop.add_argument("--reason", default="", help="With '--all': the reason; everybody who waits sees it.")
     add_verb(verbs, release, "release", "Release the global stop, so that runs may begin again.")
     faults = add_verb(verbs, list_faults, "faults", "List the faults of all runs, the newest first.")
     faults.add_argument(

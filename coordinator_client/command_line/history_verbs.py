@@ -46,9 +46,9 @@ def add_to(verbs: Any) -> None:
     _add_filters(runs)
     add_limit(runs, default=20)
     runs.add_argument(
-        "--watch", action="store_true", help="Stay, and show a run again whenever its status changes."
+        "--watch", action="store_true", help="Keep running, and show a run again when its status changes."
     )
-    status = add_verb(verbs, show_status, "status", "Show a run, and what of it is still injected.")
+    status = add_verb(verbs, show_status, "status", "Show a run, and its faults that are still injected.")
     status.add_argument("run", metavar="RUN", help=RUN_HELP)
     report = add_verb(
         verbs, write_report, "report", "Write the report of a run, the same as in the admin site."
@@ -70,10 +70,13 @@ def _add_filters(parser: ArgumentParser) -> None:
         "--since",
         type=parse_moment,
         metavar="TIME",
-        help="List only runs requested since then: a time or a date, or 90m, 24h or 7d for so long ago.",
+        help="List only runs requested since this time, this date, or so long ago, such as 90m, 24h or 7d.",
     )
     parser.add_argument(
-        "--until", type=parse_moment, metavar="TIME", help="List only runs requested until then."
+        "--until",
+        type=parse_moment,
+        metavar="TIME",
+        help="List only runs requested until this time, in the same forms.",
     )
     parser.add_argument("--by", default="", metavar="USER", help="List only runs requested by this user.")
 

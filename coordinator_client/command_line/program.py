@@ -71,7 +71,7 @@ def build_parser(hint: str = "") -> tuple[ArgumentParser, Collection[str]]:
     """The parser, and its verbs."""
     parser = VerbParser(prog=completion.PROGRAM, description=DESCRIPTION, epilog=hint)
     parser.add_argument("--version", action="version", version=f"test-coordinator {__version__}")
-    parser.add_argument("--no-color", action="store_true", help="No colours; so does NO_COLOR.")
+    parser.add_argument("--no-color", action="store_true", help="Do not use colours; NO_COLOR does the same.")
     add_connection(parser, "")
     add_json(parser, default=False)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar=VERB)

@@ -54,7 +54,7 @@ def _add_service_verbs(verbs: Any) -> None:
     _add_named(verbs, test_service, "test", "Check its address, its health and its fault proxy.", "service")
     _add_removal(verbs, remove_service, "Remove a service and its chart queries.", "service")
     discover = add_verb(
-        verbs, discover_services, "discover", "List services of compose projects, to be registered."
+        verbs, discover_services, "discover", "List services of compose projects that can be registered."
     )
     discover.add_argument(
         "--engine", default="", metavar="NAME", help="One of CONTAINER_ENGINES (default: all)."
@@ -72,7 +72,7 @@ def _add_host_verbs(verbs: Any) -> None:
         action="append",
         dest="labels",
         metavar="KEY=VALUE",
-        help="A label by which scenarios select it; can be repeated. With '--replace', it replaces all.",
+        help="A label by which scenarios select it; can be repeated. With '--replace', replaces all of them.",
     )
     _add_common(add)
     add_verb(verbs, list_hosts, "list", "List the hosts.")
@@ -179,7 +179,7 @@ def discover_services(session: Session, engine: str, project: str, **_options: A
 def _describe_registration(found: DiscoveredService) -> str:
     if found.registered:
         return f"registered as {found.registered}"
-    return f"service add {found.name} --url {found.urls[0]}" if found.urls else "publish a port of it"
+    return f"service add {found.name} --url {found.urls[0]}" if found.urls else "publish one of its ports"
 
 
 def add_host(
@@ -201,7 +201,7 @@ def add_host(
         ),
         replace=replace,
     )
-    place = f"at {escape_text(saved.address)}" if saved.address else "as the machine of the worker itself"
+    place = f"at {escape_text(saved.address)}" if saved.address else "as the worker's own machine"
     return _show_saved(session, saved, f"Host {escape_text(saved.name)} is registered {place}.")
 
 

@@ -148,7 +148,7 @@ class RemoteCoordinator(
             done = self._client.scenarios.import_documents(sources, prune=prune, only_new=only_new)
         except UnavailableError as error:
             raise CommandRefused(
-                f"{error} Everything is stored by now, or nothing: check with 'import --check', or simply "
+                f"{error} Either everything was stored, or nothing: check with 'import --check', or simply "
                 "import again."
             ) from error
         return _check_kinds(done)

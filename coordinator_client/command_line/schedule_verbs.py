@@ -33,10 +33,14 @@ def add_to(verbs: Any) -> None:
     parser = _add_named(group, set_schedule, "set", "Create or replace a schedule.")
     subject: Any = parser.add_mutually_exclusive_group(required=True)
     names = {"metavar": "NAME", "default": ""}
-    add_completed(subject, "--scenario", completion.complete_scenarios, help_text="What it runs.", **names)
-    add_completed(subject, "--suite", completion.complete_suites, help_text="Or the suite.", **names)
-    parser.add_argument("--cron", required=True, metavar="LINE", help="As '30 2 * * MON-FRI'.")
-    parser.add_argument("--time-zone", default="UTC", metavar="ZONE", help="As Europe/Berlin (default: UTC).")
+    add_completed(
+        subject, "--scenario", completion.complete_scenarios, help_text="The scenario to run.", **names
+    )
+    add_completed(subject, "--suite", completion.complete_suites, help_text="The suite to run.", **names)
+    parser.add_argument("--cron", required=True, metavar="CRON", help="For example '30 2 * * MON-FRI'.")
+    parser.add_argument(
+        "--time-zone", default="UTC", metavar="ZONE", help="For example Europe/Berlin (default: UTC)."
+    )
     parser.add_argument(
         "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
     )
@@ -46,7 +50,7 @@ def add_to(verbs: Any) -> None:
         "--window",
         type=_parse_window,
         metavar="FROM-TO",
-        help="Start nothing outside these times of day, as 02:00-04:00.",
+        help="Start nothing outside these times of day, for example 02:00-04:00.",
     )
     add_priority(parser)
     add_person(parser)

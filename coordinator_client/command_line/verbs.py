@@ -14,13 +14,11 @@ MIN_PRIORITY, MAX_PRIORITY = -100, 100
 RUN_HELP = "The id of the run, or the beginning of it."
 
 VARIABLE_HELP = (
-    "Set a variable of the scenario, without a value to that of the environment variable; can be repeated."
+    "Set a variable of the scenario; NAME alone takes the value of the environment variable. Can be repeated."
 )
 SERVER_HELP = "Use the API of this coordinator; the token is read from TEST_COORDINATOR_TOKEN."
 PROFILE_HELP = "Use the coordinator and the token of this profile."
-PERSON_HELP = (
-    "On this machine only: the user in whose name (default: the one who is called like your account)."
-)
+PERSON_HELP = "On this machine only: the user to act as (default: the one with the name of your account)."
 AUTHORITY_HELP = "Trust the certificates of this private authority only (default: those of the system)."
 
 
@@ -77,7 +75,7 @@ def add_shared_options(parser: ArgumentParser) -> None:
     """Accepted before the verb and after it; the defaults belong to the first place."""
     add_connection(parser, SUPPRESS)
     add_json(parser, SUPPRESS)
-    parser.add_argument("--no-color", action="store_true", default=SUPPRESS, help="No colours.")
+    parser.add_argument("--no-color", action="store_true", default=SUPPRESS, help="Do not use colours.")
 
 
 def add_json(parser: ArgumentParser, default: Any) -> None:

@@ -54,7 +54,7 @@ class AllowList(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host(Record):
-    """`address` is empty for the machine of the worker itself."""
+    """`address` is empty for the worker's own machine."""
 
     name: str
     address: str

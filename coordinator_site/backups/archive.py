@@ -105,7 +105,7 @@ def open_archive(path: Path) -> Iterator[tuple[Manifest, Path, str]]:
 def _read_manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     fields = json.loads(archive.read(MANIFEST))
     if not isinstance(fields, dict):
-        raise TypeError("its manifest is no object")
+        raise TypeError("its manifest is not an object")
     if fields.get("format") != FORMAT:
         raise BackupError(f"{path} has the format {fields.get('format')!r}; this version reads {FORMAT}.")
     return Manifest(**fields)

@@ -51,7 +51,7 @@ class Dns(Rules):
         check_redirects(target, call.store.active("dns"))
         ended = run_nft(self.build_script(target, "check", 1.0), "--check")
         if ended.returncode != 0:
-            raise Refusal(f"this kernel does not take the rule: {quote_end(ended.stderr)}")
+            raise Refusal(f"this kernel does not accept the rule: {quote_end(ended.stderr)}")
         return target
 
     def build_verdict(self, target: Json, end: Json) -> str:

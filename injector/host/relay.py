@@ -38,7 +38,7 @@ class Relay:
 
         threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True).start()
         if not self._ready.wait(START_SECONDS / 2) or not self.port:
-            raise Refusal("no port can be had for the relay", "not_done")
+            raise Refusal("no port is free for the relay", "not_done")
 
     def stop(self) -> None:
         self._is_slow = False

@@ -42,7 +42,7 @@ class Rules(Kind):
         except Refusal as refusal:
             return refusal.reason
         if ended.returncode != 0:
-            return f"this kernel takes no rules of nftables: {quote_end(ended.stderr)}"
+            return f"this kernel does not support nftables rules: {quote_end(ended.stderr)}"
         return ""
 
     def check(self, arguments: Mapping[str, Any], call: Call) -> Json:
@@ -67,7 +67,7 @@ class Rules(Kind):
         script = self.build_script(target, "check", 1.0)
         ended = run_nft(script, "--check")
         if ended.returncode != 0:
-            raise Refusal(f"this kernel does not take the rule: {quote_end(ended.stderr)}")
+            raise Refusal(f"this kernel does not accept the rule: {quote_end(ended.stderr)}")
         return target
 
     def prepare(self, arguments: Mapping[str, Any], target: Json) -> None:

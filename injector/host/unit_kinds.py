@@ -54,7 +54,7 @@ class Stop(UnitKind):
         command += ["--timer-property=AccuracySec=100ms", "systemctl", "start", record["target"]["unit"]]
         ended = run_program(command)
         if ended.returncode != 0:
-            raise Refusal(f"systemd takes no timer: {quote_end(ended.stderr)}", "not_done")
+            raise Refusal(f"systemd did not accept the timer: {quote_end(ended.stderr)}", "not_done")
         record["timer"] = f"{name}.timer"
         store.write(record["id"], record)
         if before:

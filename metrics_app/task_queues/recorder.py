@@ -22,12 +22,12 @@ finished = metrics.counter(
     "Tasks that ended: succeeded, failed, retried or revoked.",
     (*LABELS, "outcome"),
 )
-durations = metrics.histogram("task_duration_seconds", "Time a task took.", LABELS, TASK_BUCKETS)
+durations = metrics.histogram("task_duration_seconds", "Duration of tasks.", LABELS, TASK_BUCKETS)
 waits = metrics.histogram(
     "task_wait_seconds", "Time from the moment a task could begin until it began.", LABELS, TASK_BUCKETS
 )
 in_progress = metrics.gauge(
-    "tasks_in_progress", "Tasks that workers carry out.", LABELS, merge="sum_of_living"
+    "tasks_in_progress", "Tasks that workers are executing.", LABELS, merge="sum_of_living"
 )
 queued = metrics.gauge("tasks_queued", "Tasks that wait in a queue and could begin.", ("queue",))
 oldest = metrics.gauge(

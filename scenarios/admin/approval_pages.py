@@ -39,6 +39,7 @@ class DecisionForm(forms.Form):
 
 @admin.register(Approval)
 class ApprovalAdmin(WithoutFormAdmin):
+    empty_hint = "Runs and schedules that act on something protected ask for them."
     list_display = ["requested", "badge", "touches", "asked_by_name", "asked_at", "decided", "reason"]
     list_display_links = None
     list_filter = ["state"]

@@ -22,7 +22,7 @@ GONE = "Nothing was changed: the selected rows are no longer in this list."
 
 
 class DeletedByServiceAdmin(PageAdmin):
-    """Of several selected rows, either all are deleted or none.
+    """Deletes either all of the selected rows or none.
 
     The page that asks for a confirmation leaves out rows that cannot be deleted now, and says why.
     """
@@ -101,6 +101,6 @@ def refuse_many(
     if count <= limit:
         return False
     rows = pages.opts.verbose_name_plural
-    sentence = f"Nothing was changed: {count} {rows} are selected, and at most {limit} can be at once."
+    sentence = f"Nothing was changed: {count} {rows} are selected; at most {limit} can be changed at once."
     pages.message_user(request, f"{sentence} Narrow the list down with search and filters.", messages.ERROR)
     return True

@@ -19,6 +19,7 @@ CHANGE = "scenarios.change_webhook"
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
+    empty_hint = "Messages to webhooks are listed here."
     list_display = ["message", "to", "badge", "run_link", "created_at", "tries", "status", "reason"]
     list_filter = ["state", "message", "webhook"]
     list_select_related = ["webhook"]

@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from scenarios.control_room.forms import ENVIRONMENT, RunForm, VariablesForm
+from scenarios.control_room.variable_forms import ENVIRONMENT, RunForm, VariablesForm
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, UnknownEnvironment
 from scenarios.domain.plan import Plan
 from scenarios.language.document import Document, build_plan
@@ -49,7 +49,7 @@ def find_delays(document: Document, environment: str = "") -> list[str]:
 
 
 def find_delays_in_form(document: Document, form: RunForm) -> list[str]:
-    """As `find_delays`, in the chosen environment; before one is chosen, with a word about what they mean."""
+    """`find_delays` in the chosen environment; until one is chosen, also a sentence that says so."""
     environment = form.chosen_environment
     found = find_delays(document, environment)
     if found and form.has_environments and not environment:

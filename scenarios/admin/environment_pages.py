@@ -56,6 +56,7 @@ class EnvironmentFormOfProtector(EnvironmentForm):
 
 @admin.register(Environment)
 class EnvironmentAdmin(DeletedByServiceAdmin, NamedRowsAdmin):
+    empty_hint = "Add one to run the same scenarios elsewhere, such as in staging."
     form = EnvironmentForm
     list_display = ["name", "named_services", "protection", "description"]
     fields = ["name", "description", "services", "variables"]

@@ -82,6 +82,7 @@ class ReasonForm(forms.Form):
 
 @admin.register(Fault)
 class FaultAdmin(ReadOnlyAdmin):
+    empty_hint = "What runs inject is listed here."
     list_display = [
         *("action", "badge", "run_link", "injected_by", "where"),
         *("opened_at", "lasted", "undone", "reason"),
@@ -93,8 +94,8 @@ class FaultAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     search_fields = ("action",)
     search_hint = (
-        f"A part of the action, the service or the reason of the newest {MAX_SEARCHED:,} faults, or the "
-        "beginning of a run's id."
+        f"Part of an action, a service or a reason, among the newest {MAX_SEARCHED:,} faults, or the "
+        "beginning of a run's ID."
     )
     fields = ["action"]
     actions = ["retry_selected"]

@@ -81,6 +81,7 @@ class HostFormOfProtector(HostForm):
 
 @admin.register(Host)
 class HostAdmin(DeletedByServiceAdmin):
+    empty_hint = "Add a machine to inject faults on it."
     form = HostForm
     list_display = ["name", "place", "labels_in_words", "protection", "held_by", "description"]
     list_filter = ["is_protected"]

@@ -24,7 +24,7 @@ SHOWN: Any = ["__str__", "group_list", "state", "invited_by", "created_at", "exp
 class InvitationForm(forms.ModelForm[Invitation]):
     groups = forms.MultipleChoiceField(
         widget=forms.CheckboxSelectMultiple,
-        help_text="What the invited person may do. You can give no more than you may do yourself.",
+        help_text="What the invited person may do. You cannot give permissions that you do not have.",
     )
     days = forms.IntegerField(label="Expires after (days)", min_value=1, max_value=MAX_DAYS, initial=7)
 
@@ -45,6 +45,7 @@ class InvitationForm(forms.ModelForm[Invitation]):
 
 @admin.register(Invitation)
 class InvitationAdmin(ReadOnlyAdmin):
+    empty_hint = "Add one to let somebody choose a name and a password."
     list_display = SHOWN
     list_per_page = 50
     fields = SHOWN

@@ -111,6 +111,8 @@ class PageAdmin(admin.ModelAdmin):
     """A list and a page for each row, with the pages and buttons that its functions declare."""
 
     paginator = NearerEndPaginator
+    # What to do where there are no rows yet, as a sentence.
+    empty_hint = ""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)

@@ -67,6 +67,7 @@ class EnvironmentFilter(NameOfEnvironmentFilter):
 
 @admin.register(Run)
 class RunAdmin(RunActions, WithoutFormAdmin):
+    empty_hint = "Start one from the page of a scenario."
     list_display = ["__str__", "badges", "queued_at", "duration", "explanation", "started_by", "started_from"]
     list_filter = [
         *(("state", StateFilter), "outcome", "rollback", "queued_at"),
@@ -77,7 +78,7 @@ class RunAdmin(RunActions, WithoutFormAdmin):
     sortable_by = ("queued_at",)  # by an index
     show_full_result_count = False  # it would count all rows a second time
     search_fields = ("scenario_name",)
-    search_hint = "A part of the scenario's name, the beginning of a run's id, or who started it."
+    search_hint = "Part of a scenario's name, the beginning of a run's ID, or who started it."
     change_form_template = f"{TEMPLATES}/change_form.html"
 
     @admin.display(description="verdict", ordering="outcome")

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from scenarios.admin.deletion import GONE, DeletedByServiceAdmin, refuse_many
 from scenarios.admin.drawn_plans import draw_plan, find_delays
-from scenarios.control_room.forms import build_environment_field
+from scenarios.control_room.variable_forms import build_environment_field
 from scenarios.domain.counts import format_count
 from scenarios.domain.declarations import MAX_NAME_LENGTH
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioError, UnknownEnvironment
@@ -118,7 +118,9 @@ class ScenarioActions(DeletedByServiceAdmin):
             else:
                 started += 1
         self.show_each(request, refused, messages.WARNING)
-        sentence = f"Started {format_count(started, 'run')}. Each begins when nothing that it needs is held."
+        sentence = (
+            f"Started {format_count(started, 'run')}. Each begins as soon as nothing holds what it needs."
+        )
         self.message_user(request, sentence, messages.SUCCESS if started else messages.WARNING)
         return HttpResponseRedirect(reverse("admin:scenarios_run_changelist"))
 

@@ -22,7 +22,8 @@ from scenarios.admin.new_test_page import NewTestPage
 from scenarios.admin.pages import address, button, page
 from scenarios.admin.scenario_actions import ScenarioActions
 from scenarios.control_room import home_queries
-from scenarios.control_room.forms import RunForm, ScenarioForm
+from scenarios.control_room.scenario_forms import ScenarioForm
+from scenarios.control_room.variable_forms import RunForm
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioDeleted
 from scenarios.drivers import documents
 from scenarios.drivers.documents import describe_language
@@ -87,6 +88,7 @@ class TagFilter(TypedFilter):
 
 @admin.register(Scenario)
 class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
+    empty_hint = "Make a new test by choosing, or write a scenario."
     form = ScenarioForm
     list_display = ["name", "title", "tag_list", "last_verdict", "run_link"]
     search_fields = ["name", "title", "description"]

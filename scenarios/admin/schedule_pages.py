@@ -27,6 +27,7 @@ BADGES = {DueOutcome.STARTED: "passed", DueOutcome.SKIPPED: "aborted"}
 
 @admin.register(Schedule)
 class ScheduleAdmin(DeletedByServiceAdmin):
+    empty_hint = "Add one to run a scenario or a suite regularly."
     form = ScheduleForm
     list_display = ["name", "next_time", "last_time", "timetable", "subject", "changed_by"]
     list_filter = ["is_paused", "scenario_name"]
@@ -75,7 +76,7 @@ class ScheduleAdmin(DeletedByServiceAdmin):
         # Its recorded times are deleted with it, though nobody may delete those alone.
         return found, counts, set(), protected
 
-    @admin.display(description="runs", ordering="scenario_name")
+    @admin.display(description="scenario or suite", ordering="scenario_name")
     def subject(self, schedule: Schedule) -> str:
         return f"suite {schedule.suite_name}" if schedule.suite_name else schedule.scenario_name
 

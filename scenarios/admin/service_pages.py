@@ -88,6 +88,7 @@ class EmptyJSONField(forms.JSONField):
 
 @admin.register(Service)
 class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
+    empty_hint = "Add those that your scenarios use."
     inlines = [QueriesInline]
     formfield_overrides = {JSONField: {"form_class": EmptyJSONField}}
     list_display = [
@@ -166,7 +167,7 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
     def response_add(
         self, request: HttpRequest, obj: Service, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Also says how to go on: people register a service in order to test it."""
+        """Also offers the next step: people register a service in order to test it."""
         response = super().response_add(request, obj, post_url_continue)
         if request.user.has_perm("scenarios.add_scenario"):
             query = urlencode({"service": obj.name})

@@ -18,7 +18,7 @@ from scenarios.domain.units import Unit
 from scenarios.models import ServiceQuery
 from scenarios.pictures.trial_chart import describe_range, draw_trial_chart
 
-NO_SERVER = "No Prometheus is set: an administrator can set PROMETHEUS_URL."
+NO_SERVER = "No Prometheus is configured: an administrator can set PROMETHEUS_URL."
 NO_SAMPLES = "Prometheus has no samples of it in the last 30 minutes. Is the label right?"
 _NAME_OF_QUERY = re.compile(r"queries-(?:\d{1,4}|__prefix__)-query")
 
@@ -94,7 +94,7 @@ def list_fields(preset: Preset) -> list[dict[str, str]]:
 
 
 def try_sent_query(fields: Mapping[str, str]) -> dict[str, Any]:
-    """What the page shows of the one query that the form sends."""
+    """The result of the one query that the form sends."""
     name = next((name for name in fields if _NAME_OF_QUERY.fullmatch(name)), "")
     query = fields.get(name, "").replace("\0", "").strip()
     if not query:

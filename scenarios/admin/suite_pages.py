@@ -35,6 +35,7 @@ TEMPLATES = "admin/scenarios/suite"
 
 @admin.register(Suite)
 class SuiteAdmin(DeletedByServiceAdmin):
+    empty_hint = "Add one to try every fault on what a service depends on."
     form = SuiteForm
     list_display = ["name", "title", "service", "state", "cell_counts", "last_run"]
     search_fields = ["name", "title", "description", "service"]

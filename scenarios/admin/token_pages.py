@@ -40,6 +40,7 @@ class TokenForm(forms.ModelForm[ApiToken]):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ReadOnlyAdmin):
+    empty_hint = "Add one for each program that uses the API."
     list_display = SHOWN
     list_select_related = ["owner"]
     list_per_page = 50

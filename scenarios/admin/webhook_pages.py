@@ -21,6 +21,7 @@ LAST_DELIVERIES = 10
 
 @admin.register(Webhook)
 class WebhookAdmin(DeletedByServiceAdmin):
+    empty_hint = "Add one to send messages about runs to another program."
     form = WebhookForm
     list_display = ["name", "kind", "url", "event_list", "badge", "last_delivery"]
     search_fields = ["name", "url"]

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 from pydantic import JsonValue
 
-from scenarios.api.access import get_caller, needs, permit
+from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import REFUSALS
 from scenarios.api.merge_patch import fill_defaults, patch_request
@@ -106,8 +106,7 @@ def patch_environment(request: HttpRequest, name: str) -> dict[str, Any]:
 def delete_environment(request: HttpRequest, name: str) -> Status[None]:
     """Delete the environment. Refused while a run holds a service there."""
     environment = find_environment(name)
-    if environment.is_protected:
-        permit(request, PROTECTION.permission)
+    PROTECTION.permit_deletion(request, environment)
     environments.delete_environment(environment)
     return Status(HTTPStatus.NO_CONTENT, None)
 

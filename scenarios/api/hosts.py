@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 from pydantic import StringConstraints
 
-from scenarios.api.access import needs, permit
+from scenarios.api.access import needs
 from scenarios.api.bodies import Body
 from scenarios.api.check_results import CheckResults, describe_findings
 from scenarios.api.description import REFUSALS
@@ -41,7 +41,7 @@ class HostInList(Schema):
     """`held_by` is the run that holds the host."""
 
     name: str
-    address: str = Field(description="Where SSH reaches it; empty for the machine of the worker itself.")
+    address: str = Field(description="Where SSH reaches it; empty for the worker's own machine.")
     labels: dict[str, str]
     description: str
     protected: bool = Field(description="Whether runs that touch it need the approval of a second person.")
@@ -60,7 +60,7 @@ class HostRequest(Body):
         None,
         max_length=500,
         pattern=ONE_LINE,
-        description="USER@HOST or USER@HOST:PORT; empty for the machine of the worker itself.",
+        description="USER@HOST or USER@HOST:PORT; empty for the worker's own machine.",
     )
     labels: dict[Word, Word] | None = Field(
         None, max_length=MAX_LABELS, description="Replaces all labels; scenarios select hosts by them."
@@ -112,8 +112,7 @@ def patch_host(request: HttpRequest, name: str) -> dict[str, Any]:
 def delete_host(request: HttpRequest, name: str) -> Status[None]:
     """Delete the host. Refused while a run holds it."""
     host = find_host(name)
-    if host.is_protected:
-        permit(request, PROTECTION.permission)
+    PROTECTION.permit_deletion(request, host)
     registered_hosts.delete_host(host)
     return Status(HTTPStatus.NO_CONTENT, None)
 

@@ -97,7 +97,7 @@ def locate_name(document: AnyDocument, message: str, hint: str) -> ProblemAt:
 def find_suite_run(run_id: UUID) -> SuiteRun:
     found = SuiteRun.objects.filter(id=run_id).select_related("started_by").first()
     if found is None:
-        raise NotFoundError(f"There is no run of a suite {str(run_id)!r}.")
+        raise NotFoundError(f"There is no suite run {str(run_id)!r}.")
     return found
 
 

@@ -115,7 +115,7 @@ def explain_mismatch(request: HttpRequest, tag: str | None) -> str | None:
     wanted, unwanted = request.headers.get(IF_MATCH), request.headers.get(IF_NONE_MATCH)
     if wanted is not None and not matches(tag, wanted):
         if tag is None:
-            return f"Nothing is stored here, so that nothing matches {IF_MATCH}: {wanted[:80]}."
+            return f"Nothing is stored here, so nothing matches {IF_MATCH}: {wanted[:80]}."
         return f"It was changed meanwhile: its ETag is {tag}, not {wanted[:80]}. Read it again."
     if unwanted is not None and matches(tag, unwanted):
         return f"It exists: its ETag is {tag}. Read it, and send {IF_MATCH} to change it."

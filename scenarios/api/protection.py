@@ -24,6 +24,11 @@ class Protection:
     def may_change(self, request: HttpRequest) -> bool:
         return permit(request).may(self.permission)
 
+    def permit_deletion(self, request: HttpRequest, row: Environment | Host | Service) -> None:
+        """Raises AuthorizationError if the row is protected and the caller lacks the permission."""
+        if row.is_protected:
+            permit(request, self.permission)
+
     def lock_for_change(
         self, request: HttpRequest, name: str, *, protects: bool | None
     ) -> Environment | Host | Service | None:

@@ -12,7 +12,7 @@ from scenarios.api.names import Int64
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Approval, Run
 from scenarios.published.records import list_fields, record_run
-from scenarios.runs.figures import compare_run
+from scenarios.runs.comparisons import compare_run
 from scenarios.runs.history import read_history
 from scenarios.runs.load_results import read_loads
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 from pydantic import JsonValue
 
-from scenarios.api.access import needs, permit
+from scenarios.api.access import needs
 from scenarios.api.bodies import Body
 from scenarios.api.check_results import CheckResults, describe_findings
 from scenarios.api.description import REFUSALS
@@ -177,8 +177,7 @@ def patch_service(request: HttpRequest, name: str) -> dict[str, Any]:
 def delete_service(request: HttpRequest, name: str) -> Status[None]:
     """Delete the service and its chart queries. Refused while a run holds it."""
     service = find_service(name)
-    if service.is_protected:
-        permit(request, PROTECTION.permission)
+    PROTECTION.permit_deletion(request, service)
     registered_services.delete_service(service)
     return Status(HTTPStatus.NO_CONTENT, None)
 

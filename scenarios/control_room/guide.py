@@ -14,21 +14,21 @@ from markdown_it.token import Token
 # In the order in which newcomers should read them; each is docs/NAME.md.
 PAGES = {
     "tutorial": "Tutorial",
-    "scenario-language": "The language",
+    "scenario-language": "Scenario language",
     "loads": "Loads",
     "suites": "Suites",
     "command-line": "Command line",
-    "client": "The client",
+    "client": "Client",
     "api": "API",
-    "api-clients": "Programs that use the API",
-    "operating": "Operating",
+    "api-clients": "API clients",
+    "operating": "Operations",
     "integrations": "Integrations",
-    "server-faults": "Faults that servers end",
+    "server-faults": "Faults of PostgreSQL and Redis",
     "host-faults": "Faults of hosts",
     "kubernetes": "Kubernetes",
     "containers": "Faults of containers",
     "extending": "Extending",
-    "chaos-toolkit": "From Chaos Toolkit",
+    "chaos-toolkit": "Chaos Toolkit",
     "glossary": "Glossary",
 }
 

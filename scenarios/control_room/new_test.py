@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.safestring import SafeString
 
-from scenarios.control_room.forms import VariablesForm
+from scenarios.control_room.variable_forms import VariablesForm
 from scenarios.language.variables import Variable, resolve_values
 from scenarios.library.shipped_tests import (
     DEPENDENCY,
@@ -92,7 +92,7 @@ class NewTestForm(VariablesForm):
             label="Name",
             max_length=100,
             initial=_suggest_name(f"{service}-{test.name}"),
-            help_text="Of the new scenario.",
+            help_text="The name of the new scenario.",
         )
         for name, declared in test.document.variables.items():
             self.fields[name].label = name.replace("_", " ").capitalize()

@@ -27,8 +27,8 @@ from scenarios.pictures.run_timeline import Span, run_timeline
 from scenarios.pictures.run_tracks import draw_tracks
 from scenarios.pictures.words import duration
 from scenarios.published.looks import find_looks_version, read_looks
+from scenarios.runs.comparisons import compare_run
 from scenarios.runs.executor import build_run_plan
-from scenarios.runs.figures import compare_run
 from scenarios.runs.history import RunHistory, read_history
 from scenarios.runs.load_results import LOAD_KINDS, read_loads
 

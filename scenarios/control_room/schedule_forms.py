@@ -7,7 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from scenarios.control_room.forms import build_environment_field
+from scenarios.control_room.variable_forms import build_environment_field
 from scenarios.domain.errors import InvalidSchedule, InvalidVariables
 from scenarios.domain.timetable import WEEK
 from scenarios.language.variables import parse_pairs

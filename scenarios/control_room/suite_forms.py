@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from scenarios.control_room.forms import DocumentField, ScenarioForm
+from scenarios.control_room.scenario_forms import DocumentField, ScenarioForm
 from scenarios.domain.errors import InvalidDocument
 from scenarios.models import Suite
 from scenarios.suites.documents import SuiteDocument, read_suite

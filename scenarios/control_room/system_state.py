@@ -1,4 +1,4 @@
-"""How the parts of the system are: workers and the watchdog, from the database; targets, by asking them."""
+"""The state of the system: workers and the watchdog, from the database; targets, by asking them."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -58,21 +58,21 @@ def _describe_watchdog() -> Part:
 
 
 def describe_retries(faults: Iterable[Fault]) -> str:
-    """Who goes on trying to undo these outstanding faults; never anybody who is not there."""
+    """Which process retries the undo of these outstanding faults, if one does, as a sentence."""
     outstanding = list(faults)
     if not outstanding:
         return ""
     if problem := readiness.find_problem(readiness.watchdog):
         if not any(fault.is_retried_by_run for fault in outstanding):
-            return f"Nobody tries again to undo it: {problem}."
-        return f"Its run tries again, but afterwards nobody will: {problem}."
+            return f"Nothing retries the undo: {problem}."
+        return f"Its run retries the undo, but nothing will after the run: {problem}."
     hosts = sorted({fault.host for fault in outstanding if fault.host})
     where = f" of host {', '.join(hosts)}" if hosts else ""
-    return f"The watchdog{where} goes on trying."
+    return f"The watchdog{where} keeps trying."
 
 
 def describe_targets(*, with_services: bool, with_hosts: bool) -> list[Part]:
-    """The fault proxies and hosts that are registered, each as it answers now."""
+    """The registered fault proxies and hosts, each with how it responds now."""
     proxied = list(Service.objects.exclude(proxy="")[:MAX_TARGETS]) if with_services else []
     hosts = list(Host.objects.all()[:MAX_TARGETS]) if with_hosts else []
     # Reads the database, which no coroutine may do.

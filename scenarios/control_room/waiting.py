@@ -8,7 +8,7 @@ from scenarios.models import GlobalStop, Run
 from scenarios.runs.admission import describe_stop
 from scenarios.supervision import readiness
 
-NO_PLACE_YET = "a worker will take it"
+NO_PLACE_YET = "a worker will pick it up"
 
 
 def find_waiting_reason(run: Run) -> str:
@@ -26,6 +26,6 @@ def find_waiting_reason(run: Run) -> str:
 
 def _describe_line(run: Run) -> str:
     if run.begin_after is not None and run.begin_after > timezone.now():
-        return "it is tried again in a moment"
+        return "it will be tried again in a moment"
     ahead = Run.objects.before_in_line(run).count()
-    return f"{format_count(ahead, 'run')} before it in line" if ahead else NO_PLACE_YET
+    return f"{format_count(ahead, 'run')} before it in the queue" if ahead else NO_PLACE_YET

@@ -40,7 +40,7 @@ class WebhookForm(forms.ModelForm[Webhook]):
             "a workflow that posts to a channel. PagerDuty: https://events.pagerduty.com/v2/enqueue. E-mail: "
             "mailto:oncall@example.com,qa@example.com.",
             "url": "Where the address itself is a secret, write ${secret:NAME}.",
-            "key": "For PagerDuty alone: the integration's routing key, as ${secret:NAME}.",
+            "key": "Only for PagerDuty: the integration's routing key, as ${secret:NAME}.",
         }
 
     def __init__(self, *arguments: Any, **named: Any) -> None:

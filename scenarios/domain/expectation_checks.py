@@ -73,7 +73,7 @@ def _find_misfits(
     returned = read_returned_fields(arguments) if arguments is not None else None
     for name, wanted in expect.items():
         if name == ANY_OF:
-            rule = "'any_of' cannot stand under 'any_of'"
+            rule = "'any_of' cannot be nested in 'any_of'"
             yield Misfit(
                 (name,), rule, "write all expectations in one list", is_in_schema=returned is not None
             )

@@ -1,4 +1,4 @@
-"""When a schedule's runs are due: a cron line in a time zone, and a window in which they may start.
+"""When a schedule's runs are due: a cron expression in a time zone, and a window in which they may start.
 
 Clock changes work as in Debian's cron. A line whose minutes or hours begin with `*` is due whenever the clock
 shows a matching time: never at a skipped time, twice at a repeated one. Any other line is due exactly once: a
@@ -173,7 +173,7 @@ def build_timetable(cron: str, zone: str, window: Window) -> Timetable:
     checked = Timetable(cron, ZoneInfo(zone), window)
     if checked.next_after(datetime.now(UTC)) is None:
         where = " within its window" if window != Window() else ""
-        raise InvalidSchedule({"cron": f"{cron!r} is never due{where}; change the line or the window"})
+        raise InvalidSchedule({"cron": f"{cron!r} is never due{where}; change the expression or the window"})
     return checked
 
 
@@ -188,12 +188,12 @@ def _find_problems(cron: str, zone: str, window: Window) -> Iterator[tuple[str, 
 def _find_cron_problem(fields: Sequence[str], cron: str) -> str:
     if len(fields) != FIELDS:
         return (
-            f"{cron!r} has {len(fields)} fields: a cron line has five, "
-            "minute, hour, day of month, month and day of week, for example '30 2 * * MON-FRI'"
+            f"{cron!r} has {len(fields)} fields: a cron expression has five, "
+            "for minute, hour, day of month, month and day of week, for example '30 2 * * MON-FRI'"
         )
     try:
         CronSim(cron, datetime.now(UTC))
     except CronSimError as error:
         what = str(error).removeprefix("Bad ")
-        return f"{cron!r} is not a cron line: its {what} is not valid; write it like '30 2 * * MON-FRI'"
+        return f"{cron!r} is not a cron expression: its {what} is not valid; write it like '30 2 * * MON-FRI'"
     return ""

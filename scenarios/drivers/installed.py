@@ -28,4 +28,4 @@ def is_leased(action: Action) -> bool:
 
 def describe_end(action: Action) -> str:
     """What ends the action's fault if every process of the coordinator is dead."""
-    return "ends by itself" if is_leased(action) else "needs the ledger"
+    return "ends by itself" if is_leased(action) else "does not end by itself"

@@ -1,4 +1,4 @@
-"""Carries out a plan: asyncio alone, with the time from its clock, writing through its journal and ledger.
+"""Carries out a plan on asyncio. Time comes from its clock; everything is written by its journal and ledger.
 
 How it reads: `carry_out` runs the phases (phases.py), then undoes every fault that is still in the ledger
 (rollback.py). Whatever ends the run early calls `end`; stages.py has the rules of what follows from that.

@@ -69,7 +69,7 @@ class Injector:
         self._refused: set[int] = set()
 
     async def act(self, action: Action, phase: str, note_retry: NoteRetry = ignore_retry) -> Observation:
-        """What the target answered. An action with an undo is a fault, and is written before it is done.
+        """Carry the action out; return what the target answered. A fault is written to the ledger first.
 
         `note_retry` is awaited with the reason before the action is tried again.
 

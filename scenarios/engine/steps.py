@@ -52,7 +52,7 @@ class StepRunner:
         """Learn these secrets before any step uses one, because a target may return it earlier.
 
         Raises:
-            StepImpossible: a secret cannot be had; with a sentence for each one, and the rest learnt.
+            StepImpossible: secrets are missing, with a sentence for each; the others were learned.
         """
         misses = []
         for name in sorted(names):
@@ -64,7 +64,7 @@ class StepRunner:
             raise StepImpossible("; ".join(misses))
 
     def check(self, step: Step) -> None:
-        """Look, without carrying it out, whether the step makes sense as the site is now.
+        """Check whether the step could be carried out on this site now, without doing it.
 
         Raises:
             StepImpossible: its driver, service or a secret is missing, or the site does not allow it.
@@ -85,7 +85,7 @@ class StepRunner:
             raise StepImpossible(self.redactor.redact(sentence)) from error
 
     async def reach(self, step: Step) -> None:
-        """Look whether anything listens at the step's target, where its driver can tell.
+        """Check that something listens at the step's target, if its driver can tell.
 
         Raises:
             StepFailed: nothing does.
@@ -166,7 +166,7 @@ class StepRunner:
     async def act(
         self, step: Step, time_limit: float, *, expect: Expectations | None = None
     ) -> Mapping[str, Any]:
-        """As `probe`, and carried out: `expect` may judge whether it was done in the driver's place.
+        """Carry the step out; return what the target answered. `expect` may decide whether it was done.
 
         Raises:
             StepFailed: nothing is known: it may have been done, or may be done later.
@@ -182,20 +182,20 @@ class StepRunner:
         return judges is None or bool(judges(fields))
 
     async def undo(self, step: Step, time_limit: float) -> bool:
-        """As `act`, but True where the target answered that there is nothing to undo."""
+        """Carry out an undo, with the errors of `act`; return whether there was nothing to undo."""
         fields = await self._call(step, "undo", time_limit, is_action=True)
         return hasattr(self._find(step), "undo") and bool(fields.get("gone"))
 
     def for_undo(self) -> "StepRunner":
-        """The same, whose probes look whether a fault is undone, and are refused no more than its undo."""
+        """A runner like this one, for probes that check an undo: they are admitted where the undo is."""
         return replace(self, undoes=True)
 
     def at(self, addresses: Mapping[str, str]) -> "StepRunner":
-        """The same, with these services at these addresses."""
+        """A runner like this one, with these services at these addresses."""
         return replace(self, platform=Pinned(self.platform, addresses))
 
     def address_of(self, step: Step) -> str:
-        """Where the service is that the step names; "" where it names none that is known."""
+        """The address of the service that the step names; "" if it names none that is known."""
         try:
             return self.platform.address_of(service) if (service := find_service(step)) else ""
         except StepImpossible:

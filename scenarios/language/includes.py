@@ -67,7 +67,7 @@ class Inclusion:
         """Why this one cannot include the scenario; "" if it can."""
         path = " → ".join((*self.chain, name))
         if name in self.chain:
-            return f"the scenarios include each other in a circle: {path}"
+            return f"the scenarios include each other in a cycle: {path}"
         if len(self.chain) > MAX_DEPTH:
             return f"{name!r} would be included more than {MAX_DEPTH} deep: {path}"
         if self.counted.includes >= MAX_INCLUDES:

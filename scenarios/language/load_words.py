@@ -236,7 +236,7 @@ class Load(Declaration, Generic[AnyStep]):
         request = values.get("request")
         for driver in request if isinstance(request, dict) else ():
             if driver in REFUSED_DRIVERS:
-                rule = f"a load cannot send {driver!r}: it sends what asks a server, as 'http' does"
+                rule = f"a load cannot use {driver!r}: it sends requests to a server, as 'http' does"
                 yield BrokenRule(("request", driver), rule)
             elif isinstance(request, dict) and isinstance(arguments := request[driver], dict):
                 for word in _REFUSED_ARGUMENTS.keys() & arguments.keys():

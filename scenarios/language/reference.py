@@ -1,20 +1,23 @@
 """The reference of the language, generated from its declarations by `manage.py language_reference`."""
 
 import inspect
-import json
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
 
-from scenarios.domain.durations import DURATION_PATTERN, format_duration
 from scenarios.domain.expectations import ANY_OF
 from scenarios.domain.json_queries import MAX_DESCENTS, MAX_NODES
-from scenarios.domain.load_values import MULTIPLE_PATTERN, PERCENT_PATTERN, RATE_PATTERN
 from scenarios.domain.results import read_returned_fields
 from scenarios.domain.saved_values import MAX_SAVED_CHARACTERS
-from scenarios.domain.templates import SECRET_PATTERN
+from scenarios.language.reference_values import (
+    SHOWN_AS,
+    describe_default,
+    describe_kind,
+    get_name,
+    get_own,
+)
 from scenarios.language.schema import json_schema
 from scenarios.language.semantics import MAX_PATTERNS
 from scenarios.language.words import MAX_STEPS
@@ -131,43 +134,6 @@ _WORDS_OF_STEPS = (
     ("BasicAuth", "`basic` of `auth`"),
     ("Tls", "`tls` of a step"),
 )
-_NAMED_PATTERNS = {
-    SECRET_PATTERN: "`${secret:NAME}`",
-    DURATION_PATTERN: "duration",
-    RATE_PATTERN: "requests per second, `50/s`",
-    MULTIPLE_PATTERN: "a multiple, `1.5x`",
-    PERCENT_PATTERN: "a share, `0.1%`",
-}
-_SHOWN_AS = {
-    "Metadata": "[`metadata`](#metadata)",
-    "Spec": "[`spec`](#spec)",
-    "Variable": "[a variable](#a-variable-specvariablesname)",
-    "Guard": "[a guard](#a-guard-specguards)",
-    "Load": "[a load](#a-load-specload)",
-    "Phase": "[a phase](#a-phase-specphases)",
-    "Action": "[an action](#an-action-specphasesactions)",
-    "Validation": "[a validation](#a-validation-specphasesvalidations)",
-    "Auth": "[`auth`](#auth-of-a-step)",
-    "BasicAuth": "[`basic`](#basic-of-auth)",
-    "Alternative": "[expectations](#expect) without `any_of`",
-    "Expect": "[expectations](#expect)",
-    "JsonPaths": "mapping of JSONPaths (RFC 9535) to a value or a matcher",
-    "LatencyLimits": "[limits](#limits-of-p50-p95-p99-and-max)",
-    "LoadExpect": "[limits](#expect-of-a-validation-of-a-load)",
-    "Matchers": "a value or a matcher",
-    "RateLimits": "[limits](#limits-of-rate)",
-    "ShareLimits": "[limits](#limits-of-error_rate)",
-    "Fault": "[a fault](#faults)",
-    "Include": "[`include`](#include)",
-    "Retry": "[`retry`](#retry-of-an-action)",
-    "Step": "[a step](#drivers)",
-    "Regression": "[`regression`](#specregression)",
-    "RegressionExpect": "[figures](#expect-of-a-regression)",
-    "RegressionLimit": "[a limit](#a-figure-of-a-regression)",
-    "Tls": "[`tls`](#tls-of-a-step)",
-    "Throughout": "`true`, or [a share](#throughout-of-a-validation)",
-    "Undone": "[`undone`](#undone-of-an-action)",
-}
 
 
 def build_reference(drivers: Mapping[str, Any]) -> str:
@@ -205,12 +171,12 @@ def _write_fault(
     inner = {
         word: found
         for word, value in declaration.get("properties", {}).items()
-        if (found := _find_words(value)) in definitions and found not in (*_SHOWN_AS, "Template")
+        if (found := _find_words(value)) in definitions and found not in (*SHOWN_AS, "Template")
     }
     links = {word: f"[`{word}`](#{word}-of-fault-{name})" for word in inner}
     for word in inner:
         alternatives = declaration["properties"][word].get("anyOf", ())
-        if any(_get_own(kind).get("type") == "boolean" for kind in alternatives):
+        if any(get_own(kind).get("type") == "boolean" for kind in alternatives):
             links[word] = f"`true`, or {links[word]}"
     yield from _write_section(f"### `fault: {name}`", declaration, more, links)
     for word, found in inner.items():
@@ -219,7 +185,7 @@ def _write_fault(
 
 def _find_words(value: Mapping[str, Any]) -> str:
     """The name of the declaration that the value may have, or ""."""
-    return next(filter(None, map(_get_name, [*value.get("anyOf", ()), value])), "")
+    return next(filter(None, map(get_name, [*value.get("anyOf", ()), value])), "")
 
 
 def _write_section(
@@ -243,10 +209,10 @@ def _write_section(
         # The other fields are in the sections of their drivers.
         properties = {word: properties[word] for word in ("json", "headers", ANY_OF)}
     for word, value in properties.items():
-        default = "required" if word in required else _describe_default(value)
-        yield f"| `{word}` | {links.get(word) or _describe_kind(value)} | {default} |"
+        default = "required" if word in required else describe_default(value)
+        yield f"| `{word}` | {links.get(word) or describe_kind(value)} | {default} |"
     if isinstance(extra := declaration.get("additionalProperties"), dict):
-        yield f"| any field of the [driver](#drivers) | {_describe_kind(extra)} | |"
+        yield f"| any field of the [driver](#drivers) | {describe_kind(extra)} | |"
     yield ""
 
 
@@ -260,62 +226,3 @@ def _write_returned(arguments: type[BaseModel]) -> Iterator[str]:
     for name, field in fields.items():
         yield f"| `{name}` | {field.kind if field.kind.types else 'any value'} | {field.description} |"
     yield ""
-
-
-def _get_own(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of the value itself, without the alternative of a template."""
-    candidates = schema.get("anyOf", [schema])
-    own: Mapping[str, Any] = candidates[-1] if _get_name(candidates[-1]) == "Matchers" else candidates[0]
-    return own
-
-
-def _get_name(schema: Mapping[str, Any]) -> str:
-    return str(schema.get("$ref", "")).rpartition("/")[2]
-
-
-def _describe_kind(schema: Mapping[str, Any]) -> str:
-    alternatives = schema.get("anyOf", ())
-    owns = [_get_own(kind) for kind in alternatives if "anyOf" in kind]
-    if len(owns) > 1 and len(owns) == len(alternatives) and not any(map(_get_name, owns)):
-        return " or ".join(map(_describe_own_kind, owns))
-    return _describe_own_kind(_get_own(schema))
-
-
-def _describe_own_kind(own: Mapping[str, Any]) -> str:
-    if name := _get_name(own):
-        return _SHOWN_AS.get(name, f"`{name.lower()}`")
-    if "const" in own or "enum" in own:
-        return ", ".join(f"`{_write_value(choice)}`" for choice in own.get("enum", [own.get("const")]))
-    if own.get("pattern") in _NAMED_PATTERNS:
-        return _NAMED_PATTERNS[own["pattern"]]
-    if own.get("type") == "array":
-        return f"list, each {_describe_kind(own.get('items', {}))}"
-    if own.get("type") == "object":
-        extra = own.get("additionalProperties")
-        return f"mapping of names to {_describe_kind(extra)}" if isinstance(extra, dict) else "mapping"
-    kinds = own.get("type", "any value")
-    named = " or ".join(kinds) if isinstance(kinds, list) else kinds
-    return f"{named}{_describe_limits(own)}"
-
-
-def _describe_limits(own: Mapping[str, Any]) -> str:
-    low, high = own.get("minimum"), own.get("maximum")
-    if low is not None and high is not None:
-        return f", {low} to {high}"
-    if "maxLength" in own:
-        return f", at most {own['maxLength']} characters"
-    return f", `{own['pattern']}`" if "pattern" in own else ""
-
-
-def _describe_default(schema: Mapping[str, Any]) -> str:
-    default = _get_own(schema).get("default", schema.get("default"))
-    if default is None or default == "":
-        return ""
-    if _describe_kind(schema) == "duration":
-        return f"`{format_duration(default)}`"
-    return f"`{_write_value(default)}`"
-
-
-def _write_value(value: Any) -> str:
-    """As in YAML."""
-    return str(value) if isinstance(value, str | float) else json.dumps(value)

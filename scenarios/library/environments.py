@@ -39,7 +39,7 @@ def put_environment(
     admission.lock_admission()  # of two callers that create the same one, the second changes it
     environment = Environment.objects.filter(name=name).first() or Environment(name=name)
     if only_new and environment.pk is not None:
-        raise AlreadyRegistered(f"Environment {name!r} exists already.")
+        raise AlreadyRegistered(f"Environment {name!r} already exists.")
     for field, value in fields.items():
         if value is not None:
             setattr(environment, field, value)

@@ -31,7 +31,7 @@ def check_host(host: Host) -> list[Finding]:
 
 def _check_address(host: Host) -> Finding:
     if not host.address:
-        return Finding("address", is_well=True, sentence="it is the machine of the worker itself")
+        return Finding("address", is_well=True, sentence="it is the worker's own machine")
     place = service_urls.parse_ssh_address(host.address)[1]
     refusal = asyncio.run(find_refusal(place.host, place.port, SitePlatform(), PORT_TIME_LIMIT))
     return Finding("address", not refusal, f"{place} {refusal or 'accepts connections'}")

@@ -41,7 +41,7 @@ async def look_at_hosts(hosts: Sequence[Host], platform: Platform) -> list[tuple
 
 async def _look_at_host(host: Host, platform: Platform) -> Finding:
     if not host.address:
-        return Finding("host", is_well=True, sentence="is the machine of the worker itself")
+        return Finding("host", is_well=True, sentence="is the worker's own machine")
     try:
         place = service_urls.parse_ssh_address(host.address)[1]
         refusal = await find_refusal(place.host, place.port, platform, TIME_LIMIT)

@@ -12,14 +12,14 @@ class AuditEntry(models.Model):
     at = models.DateTimeField(default=timezone.now, db_index=True)
     who = models.CharField(max_length=150, db_index=True)
     entrance = models.CharField(
-        "by",
+        "through",
         max_length=120,
         help_text="The control room, the API with a token, or a host's command line.",
     )
     action = models.CharField(max_length=120)
     target = models.CharField(max_length=300, blank=True, help_text="The address, or the command's words.")
     result = models.CharField(max_length=40, help_text="'done', or how it was refused.")
-    client = models.CharField("from", max_length=64, blank=True, help_text="The client's address.")
+    client = models.CharField("client address", max_length=64, blank=True, help_text="The client's address.")
     request_id = models.CharField(max_length=64, blank=True)
     detail = models.TextField(blank=True, help_text="What was there before and after, where that is kept.")
 

@@ -65,7 +65,8 @@ class Environment(models.Model):
         default=dict,
         blank=True,
         validators=[check_environment_variables],
-        help_text='For scenarios that declare them, for example {"limit": "2s"}. A value at the start wins.',
+        help_text='For scenarios that declare them, for example {"limit": "2s"}. '
+        "Values given at the start of a run take precedence.",
     )
     is_protected = models.BooleanField(default=False, editable=False)
     changed_at = models.DateTimeField(auto_now=True)

@@ -180,8 +180,8 @@ class Fault(models.Model):
     def end_in_words(self) -> str:
         """What ends the fault if every process of the coordinator is dead."""
         if not self.lease_seconds:
-            return "needs the ledger: a process of the coordinator must undo it"
-        return f"ends by itself {format_duration(self.lease_seconds)} after its last renewal"
+            return "not by itself: a process of the coordinator must undo it"
+        return f"by itself, {format_duration(self.lease_seconds)} after its last renewal"
 
     @property
     def status(self) -> str:

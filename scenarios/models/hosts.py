@@ -41,7 +41,7 @@ class Host(models.Model):
         blank=True,
         default="",
         validators=[check_ssh_address],
-        help_text="USER@HOST or USER@HOST:PORT. Leave empty for the machine of the worker itself.",
+        help_text="USER@HOST or USER@HOST:PORT. Leave empty for the worker's own machine.",
     )
     labels = models.JSONField(
         default=dict,

@@ -35,7 +35,7 @@ class Schedule(models.Model):
     variables = models.JSONField(default=dict, blank=True)
     # For the same processes.
     environment = models.CharField(max_length=63, blank=True, default="", db_default="")
-    cron = models.CharField("cron line", max_length=200)
+    cron = models.CharField("cron expression", max_length=200)
     time_zone = models.CharField(max_length=64, default="UTC")
     window_days = models.JSONField(
         default=list, blank=True, help_text="1 is Monday. Select none for every day."
@@ -72,7 +72,7 @@ class Schedule(models.Model):
         """The due times of the schedule.
 
         Raises:
-            InvalidSchedule: the cron line, time zone or window is not valid (any more).
+            InvalidSchedule: the cron expression, time zone or window is not valid (any more).
         """
         return build_timetable(self.cron, self.time_zone, self.window)
 

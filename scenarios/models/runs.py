@@ -15,11 +15,12 @@ from scenarios.models.planning import Schedule
 from scenarios.models.scenarios import Scenario
 
 NEWEST_FIRST = ("-queued_at", "-id")
+# How a known person has started a run, and what stands for an unknown one.
 WAYS_IN = {
-    "admin": "in the browser",
-    "api": "through the API",
-    "cli": "on the command line",
-    "schedule": "by the schedule",
+    "admin": ("in the browser", "the browser"),
+    "api": ("through the API", "the API"),
+    "cli": ("on the command line", "the command line"),
+    "schedule": ("by the schedule", "the schedule"),
 }
 
 
@@ -184,9 +185,9 @@ class Run(models.Model):
 
     @property
     def started_in_words(self) -> str:
-        """As 'berta, in the browser', or 'on the command line' for an unknown person."""
-        way_in = WAYS_IN.get(self.started_from, self.started_from)
-        return f"{self.started_by}, {way_in}" if self.started_by else way_in
+        """As 'berta, in the browser', or 'the command line' for an unknown person."""
+        way_in, place = WAYS_IN.get(self.started_from, (self.started_from, self.started_from))
+        return f"{self.started_by}, {way_in}" if self.started_by else place
 
     @property
     def trace_url(self) -> str:

@@ -32,7 +32,7 @@ class Webhook(models.Model):
         default=WebhookKind.WEBHOOK,
     )
     url = models.CharField("address", max_length=500)
-    key = models.CharField(max_length=120, blank=True, help_text="The routing key, for PagerDuty alone.")
+    key = models.CharField(max_length=120, blank=True, help_text="Only for PagerDuty: the routing key.")
     events = models.JSONField(default=list)
     tags = models.JSONField(
         default=list,

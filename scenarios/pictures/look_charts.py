@@ -39,8 +39,8 @@ class Part:
 
     @property
     def share(self) -> str:
-        # Rounded down: 99.96 % is not all.
-        return f"{math.floor(self.held / self.looks * 1000) / 10:g} %"
+        # Rounded down: 99.96% is not all.
+        return f"{math.floor(self.held / self.looks * 1000) / 10:g}%"
 
 
 @dataclass(frozen=True, slots=True)

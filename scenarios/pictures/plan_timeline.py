@@ -92,7 +92,7 @@ def _guard(guard: Guard) -> Row:
 
 
 def _regression(name: str, multiple: float) -> Row:
-    title = f"{name.replace('_', ' ')}: at most {multiple:g}x of the usual"
+    title = f"{name.replace('_', ' ')}: at most {multiple:g}x the usual"
     return Row(title, [mark(RIGHT - 8, "once", title)])
 
 

@@ -13,11 +13,11 @@ _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 def quantity(value: float, unit: Unit) -> str:
-    """'12 ms', '3.5 %', '1.2k/s', with three significant digits."""
+    """'12 ms', '3.5%', '1.2k/s', with three significant digits."""
     if unit is Unit.SECONDS:
         return f"{_plain(value * 1000)} ms" if 0 < abs(value) < 1 else f"{_plain(value)} s"
     if unit is Unit.SHARE:
-        return f"{_plain(value * 100)} %"
+        return f"{_plain(value * 100)}%"
     if unit is Unit.BYTES:
         size, word = next(((size, word) for size, word in _BINARY if abs(value) >= size), (1.0, "B"))
         return f"{_plain(value / size)} {word}"

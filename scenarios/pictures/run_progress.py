@@ -77,7 +77,7 @@ def _plan_phase(phase: Phase) -> PlannedPhase:
 
 @dataclass(frozen=True, slots=True)
 class PhaseProgress:
-    """`state` is `done`, `present`, `to come` or, after the end, `left out`. `seconds` are its length so far
+    """`state` is `done`, `present`, `upcoming` or, after the end, `left out`. `seconds` are its length so far
     or, of a phase to come, the expected one.
     """
 
@@ -102,7 +102,7 @@ class Progress:
 
     @property
     def next_names(self) -> list[str]:
-        return [phase.name for phase in self.phases if phase.state == "to come"]
+        return [phase.name for phase in self.phases if phase.state == "upcoming"]
 
 
 def find_progress(history: RunHistory, outline: Outline) -> Progress:
@@ -111,7 +111,7 @@ def find_progress(history: RunHistory, outline: Outline) -> Progress:
     if history.run.state != RunState.RUNNING:
         return Progress(phases, history.offset(None))
     present = next((phase for phase in phases if phase.state == "present"), None)
-    rest = sum(phase.seconds for phase in phases if phase.state == "to come")
+    rest = sum(phase.seconds for phase in phases if phase.state == "upcoming")
     if present is not None and present.planned is not None:
         rest += max(0.0, present.planned.expected - present.seconds)
     return Progress(phases, history.offset(None) + rest)
@@ -131,7 +131,7 @@ def _list_phases(history: RunHistory, outline: Outline, *, goes_on: bool) -> Ite
             planned.get(begun.name),
         )
     for phase in _list_others(history, outline, goes_on=goes_on):
-        state = "to come" if goes_on else "left out"
+        state = "upcoming" if goes_on else "left out"
         yield PhaseProgress(phase.name, state, phase.length_in_words, phase.expected, None, phase)
 
 

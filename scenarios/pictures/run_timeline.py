@@ -68,7 +68,7 @@ def _bands(progress: Progress, scale: "Scale") -> Iterator[Band]:
             seconds, note = max(seconds, phase.planned.expected), phase.planned.length_in_words
         end = begin + timedelta(seconds=seconds)
         if scale.shows(begin, end):
-            yield Band(phase.name, note, scale.at(begin), scale.at(end), is_to_come=phase.state == "to come")
+            yield Band(phase.name, note, scale.at(begin), scale.at(end), is_to_come=phase.state == "upcoming")
 
 
 class Scale:

@@ -137,9 +137,9 @@ def pause(schedule: Schedule, *, paused: bool) -> None:
     """Pause the schedule, or resume it from now on without catching up.
 
     Raises:
-        InvalidSchedule: its cron line, time zone or window is no longer valid.
+        InvalidSchedule: its cron expression, time zone or window is no longer valid.
     """
-    # Read again, because somebody may have changed the cron line meanwhile.
+    # Read again, because somebody may have changed the cron expression meanwhile.
     schedule = Schedule.objects.select_for_update().filter(pk=schedule.pk).first() or schedule
     following = None if paused else schedule.timetable().next_after(timezone.now())
     Schedule.objects.filter(pk=schedule.pk).update(is_paused=paused, next_at=following)
@@ -149,7 +149,7 @@ def upcoming(schedule: Schedule, count: int = 5) -> list[datetime]:
     """The next due times.
 
     Raises:
-        InvalidSchedule: its cron line, time zone or window is no longer valid.
+        InvalidSchedule: its cron expression, time zone or window is no longer valid.
     """
     return list(islice(schedule.timetable().after(timezone.now()), count))
 

@@ -35,7 +35,7 @@ class Driver(Protocol):
         """
 
     async def act(self, arguments: Any, platform: Platform) -> Mapping[str, Any]:
-        """As `probe`, and carried out.
+        """Carry the step out, and return fields as `probe` does.
 
         A driver may also have a coroutine `undo`, which is called for undos, and returns `gone: True` if the
         target answered that there is nothing to undo; a class attribute `decided_by`, the field that decides

@@ -7,10 +7,10 @@ TIME_TO_PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600
 
 # Read from the database at the scrape. That of the waiting runs stands before the counter of the same name.
 WAITING_RUNS = metrics.gauge(
-    "scenario_runs", "Scenario runs that wait or run, from the database.", labels=("state",)
+    "scenario_runs", "Scenario runs that are waiting or running, from the database.", labels=("state",)
 )
 OUTSTANDING_FAULTS = metrics.gauge(
-    "scenario_outstanding_faults", "Faults not undone for sure, from the database."
+    "scenario_outstanding_faults", "Faults that are not known to be undone, from the database."
 )
 UNVERIFIED_FAULTS = metrics.gauge(
     "scenario_unverified_faults",
@@ -38,13 +38,13 @@ FINISHED_RUNS = metrics.counter(
 )
 RUN_DURATION = metrics.histogram(
     "scenario_run_duration_seconds",
-    "Time a scenario run took.",
+    "Duration of scenario runs.",
     labels=("scenario", "outcome"),
     buckets=RUN_BUCKETS,
 )
 CHAOS_EVENTS = metrics.counter(
     "scenario_chaos_events_total",
-    "Faults injected, failed to be, undone, and failed to be undone.",
+    "Faults by what happened: injected, not injected, undone, or not undone.",
     labels=("scenario", "driver", "event"),
 )
 EXPIRED_FAULTS = metrics.counter(
@@ -73,7 +73,7 @@ TIME_TO_PASS = metrics.histogram(
 )
 SCHEDULED_TIMES = metrics.counter(
     "scenario_scheduled_times_total",
-    "Times at which a schedule was due, by what came of them: started or skipped.",
+    "Times at which a schedule was due, by what happened: started or skipped.",
     labels=("schedule", "outcome"),
 )
 WEBHOOK_DELIVERIES = metrics.counter(

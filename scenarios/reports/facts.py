@@ -13,10 +13,11 @@ from scenarios.library.versions import find_version
 from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, build_views
 from scenarios.published.looks import ValidationLooks, read_looks
+from scenarios.runs.comparisons import Comparisons, compare_run
 from scenarios.runs.executor import find_fitting_plan
-from scenarios.runs.figures import Comparisons, compare_run, find_regressions
 from scenarios.runs.history import RunHistory, StepHistory, read_history
 from scenarios.runs.load_results import LoadResult, read_loads
+from scenarios.runs.regressions import read_regressions
 
 # Reports are sent by mail, so what a step returned is cut once more.
 MAX_OUTPUT = 4_000
@@ -63,7 +64,7 @@ def collect_facts(run: Run) -> Facts:
             for watched_looks in read_looks(run)
         },
         comparisons=compare_run(history),
-        regressions=find_regressions(run),
+        regressions=read_regressions(run),
         approval=Approval.objects.filter(run=run).first(),
         left_out=plan.left_out if (plan := find_fitting_plan(run)) is not None else (),
     )

@@ -9,7 +9,7 @@ from scenarios.pictures.run_charts import Views
 from scenarios.pictures.words import duration, moment
 from scenarios.reports.facts import Facts
 from scenarios.reports.markdown_text import escape_paragraph, escape_text
-from scenarios.runs.figures import Comparison
+from scenarios.runs.comparisons import Comparison
 from scenarios.runs.history import StepHistory
 
 SIGNS = {"passed": "✅", "failed": "❌", "errored": "⚠️", "running": "▶️", "not judged": "⏹️"}

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q
 
+from scenarios.domain.counts import format_count
 from scenarios.domain.outcomes import ApprovalState
 from scenarios.domain.plan import Step
 from scenarios.drivers import hosts
@@ -88,7 +89,7 @@ def describe_missing_approval(services: Iterable[str]) -> str:
 
 
 def _quoted(target: str) -> str:
-    """A service's name alone: a host is called one."""
+    """Quote the name of a service; a host is called a host, too."""
     return describe_target(target).removeprefix("service ")
 
 
@@ -124,7 +125,11 @@ def describe_target(target: str) -> str:
 def count_places() -> tuple[int, str]:
     """How many more runs may go on at once, and what to say where none may."""
     running = Run.objects.running().count()
-    full = f"{running} runs are running already: MAX_CONCURRENT_RUNS is {settings.MAX_CONCURRENT_RUNS}"
+    verb = "is" if running == 1 else "are"
+    full = (
+        f"{format_count(running, 'run')} {verb} already in progress, and MAX_CONCURRENT_RUNS is "
+        f"{settings.MAX_CONCURRENT_RUNS}"
+    )
     return settings.MAX_CONCURRENT_RUNS - running, full
 
 
@@ -141,7 +146,7 @@ def _find_earlier_run(run: Run) -> str:
 
 def describe_earlier_run(other: Run, service: str) -> str:
     reason = f"has the priority {other.priority}" if other.priority else "was queued earlier"
-    return f"{describe_target(service)} is waited for by {other}, which {reason}"
+    return f"{other}, which {reason}, is waiting for {describe_target(service)}"
 
 
 def hold_services(run: Run) -> None:

@@ -25,7 +25,7 @@ def read_environment(name: str) -> Environment | None:
     found = Environment.objects.filter(name=make_storable(name)).first()
     if found is None:
         known = list(Environment.objects.values_list("name", flat=True))
-        choices = f"choose one of {', '.join(known)}" if known else "there are none yet"
+        choices = f"choose one of {', '.join(known)}" if known else "no environment is stored yet"
         raise UnknownEnvironment(f"unknown environment {name[:80]!r}; {suggest(name, known) or choices}")
     return found
 

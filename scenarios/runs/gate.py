@@ -71,7 +71,7 @@ class RunGate:
                 )
 
     async def admit(self, connection: Connection, intent: Intent) -> frozenset[str]:
-        """What the run holds there from now on. Raises StepImpossible where it may not touch it."""
+        """Let the run connect; return what it holds from now on. Raises StepImpossible if it may not."""
         if intent is Intent.READ and not settings.ONLY_REGISTERED_SERVICES:
             return frozenset()
         services = await self._read_services(intent)

@@ -38,7 +38,7 @@ class PhaseHistory:
 
 @dataclass(slots=True)
 class StepHistory:
-    """An action, a validation, or a guard that tripped. `changes`: when a validation changed its mind."""
+    """An action, a validation, or a guard that tripped. `changes`: when a validation's result changed."""
 
     number: int
     kind: Topic
@@ -87,7 +87,7 @@ class RunHistory:
 
     @property
     def time_to_detect(self) -> float | None:
-        """Seconds until the first validation beside an injected fault came true after it did not hold."""
+        """Seconds until the first validation in a phase with a fault began to hold after it did not."""
         found = [
             step.time_to_pass
             for step in self.validations

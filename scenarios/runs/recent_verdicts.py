@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from scenarios.domain.outcomes import Outcome, RunState
 from scenarios.models import Run, RunFigures
-from scenarios.runs.figures import MAX_EARLIER_RUNS, Comparison, FigureKey, compare_figures, decode_figures
+from scenarios.runs.comparisons import MAX_EARLIER_RUNS, Comparison, compare_figures
+from scenarios.runs.figures import FigureKey, decode_figures
 
 MAX_RECENT = 8
 # What runs must have in common to be compared: the version of the document, and the environment.

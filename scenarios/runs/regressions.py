@@ -13,14 +13,8 @@ from scenarios.domain.outcomes import Outcome, Verdict
 from scenarios.domain.outputs import make_ascii
 from scenarios.domain.usual_values import MIN_VALUES, Usual
 from scenarios.models import Run, RunFigures
-from scenarios.runs.figures import (
-    Comparison,
-    Figures,
-    collect_figures,
-    compare_with_earlier,
-    digest_document,
-    encode_figures,
-)
+from scenarios.runs.comparisons import Comparison, compare_with_earlier
+from scenarios.runs.figures import Figures, collect_figures, digest_document, encode_figures
 from scenarios.runs.history import read_history
 from scenarios.runs.leases import Claim
 
@@ -68,8 +62,8 @@ def _describe(comparison: Comparison, usual: Usual, limit: float) -> str:
         figure = key.in_words
         value, middle = (format_duration(round(number, 3)) for number in (comparison.value, usual.middle))
     return (
-        f"the {figure} was {value}, more than {limit:g}x of {middle}, the median of "
-        f"the last {usual.count} passed runs of this document"
+        f"the {figure} was {value}, more than {limit:g}x the median of the last "
+        f"{usual.count} passed runs of this document, {middle}"
     )
 
 
@@ -84,3 +78,9 @@ def _store(run: Run, figures: Figures, outcome: Outcome, regressions: str) -> No
             "regressions": make_ascii(regressions),
         },
     )
+
+
+def read_regressions(run: Run) -> list[str]:
+    """The figures of the run that are worse than its document allows."""
+    texts = RunFigures.objects.filter(run=run).values_list("regressions", flat=True)
+    return [sentence for text in texts for sentence in text.splitlines()]

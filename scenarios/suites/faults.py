@@ -49,7 +49,7 @@ FAULTS: tuple[SuiteFault, ...] = (
     SuiteFault("trickling", "trickling", {ANY_KIND: "dependency-trickles"}),
     SuiteFault(
         "fifth-failing",
-        "a fifth failing",
+        "one in five failing",
         {"http": "dependency-fails-some-requests", ANY_KIND: "dependency-resets-some-connections"},
     ),
     SuiteFault("locked", "locked", {"postgresql": "postgresql-table-locked"}),

@@ -84,7 +84,7 @@ def worker() -> None:
         raise NotReady(trouble)
     if not _is_alive("worker", WORKER_SILENT_AFTER) and not Run.objects.alive(now).exists():
         raise NotReady(
-            f"no worker has shown itself for {WORKER_SILENT_AFTER.seconds} s: "
+            f"no worker has been seen for {WORKER_SILENT_AFTER.seconds} s: "
             f"start one with 'manage.py {WORKER_COMMANDS[settings.TASK_BACKEND]}'"
         )
 
@@ -92,7 +92,7 @@ def worker() -> None:
 def watchdog() -> None:
     if not _is_alive("watchdog", WATCHDOG_SILENT_AFTER):
         raise NotReady(
-            f"no watchdog has shown itself for {WATCHDOG_SILENT_AFTER.seconds} s: "
+            f"no watchdog has been seen for {WATCHDOG_SILENT_AFTER.seconds} s: "
             "start one with 'manage.py watchdog'"
         )
     since = timezone.now() - WATCHDOG_SILENT_AFTER

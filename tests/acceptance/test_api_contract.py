@@ -40,7 +40,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 # Without a token nearly every answer is 401, whatever is asked for: one phase shows it.
 @pytest.mark.parametrize(("is_known", "phases", "at_least"), [(True, (), 300), (False, ("fuzzing",), 50)])
-def test_whatever_the_description_allows_or_forbids_is_answered_as_it_says(
+def test_responses_match_the_description(
     installation: Installation, is_known: bool, phases: tuple[str, ...], at_least: int
 ) -> None:
     installed, token = installation

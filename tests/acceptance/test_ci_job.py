@@ -183,7 +183,7 @@ def test_an_address_that_leads_elsewhere_is_no_import_and_no_verdict(folder: Pat
     assert len(server.asked) == 1
 
 
-def test_what_a_step_has_answered_does_not_end_the_job_before_the_run(folder: Path) -> None:
+def test_output_of_a_step_does_not_end_the_job(folder: Path) -> None:
     said = 'id: 1\ndata: {"said": "event: end"}\n\n'
     run = {"id": "1", "status": "running", "rollback": None, "finished_at": None}
     answers = [

@@ -93,7 +93,7 @@ def test_a_scenario_is_written_with_an_error_at_its_line_mended_saved_and_run_li
     follow_to_the_report(page)
 
 
-def test_what_is_not_saved_is_neither_run_nor_left_behind_unasked(room: ControlRoom, page: Page) -> None:
+def test_unsaved_text_is_not_run_and_the_browser_asks_before_leaving(room: ControlRoom, page: Page) -> None:
     page.goto(f"{room.base}/admin/scenarios/scenario/2/change/")
     unsaved = page.locator("dialog [data-unsaved]")
     page.click("text=Run…")
@@ -150,7 +150,7 @@ def test_a_run_is_stopped_from_its_page_and_its_fault_is_undone(room: ControlRoo
     expect(page.locator("#poll[hx-get]")).to_have_count(0)
 
 
-def test_what_is_open_and_focused_stays_so_when_the_page_is_updated(room: ControlRoom, page: Page) -> None:
+def test_open_details_and_focus_survive_an_update(room: ControlRoom, page: Page) -> None:
     run = room.run("exchange-latency", hold="100s")
     page.goto(f"{room.base}/admin/scenarios/run/{run}/change/")
     expect(page.locator("#faults")).to_contain_text("active")

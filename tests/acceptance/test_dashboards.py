@@ -85,7 +85,7 @@ def test_the_dashboards_say_what_they_are_and_where_their_data_comes_from() -> N
         assert len(set(ids)) == len(ids)
 
 
-def test_what_grafana_is_provisioned_with_names_a_data_source_and_a_folder_of_dashboards() -> None:
+def test_provisioning_names_a_data_source_and_a_folder_of_dashboards() -> None:
     (source,) = provisioned("datasources/prometheus.yml")["datasources"]
     scraping = yaml.safe_load((PROJECT / "deploy/prometheus/prometheus.yml").read_text())["global"]
     assert (source["type"], source["jsonData"]["timeInterval"]) == ("prometheus", scraping["scrape_interval"])

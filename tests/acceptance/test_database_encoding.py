@@ -44,7 +44,7 @@ def test_a_database_in_another_encoding_than_utf_8_is_not_migrated(system: Coord
         assert "--encoding=UTF8" in refused.stderr
 
 
-def test_what_is_used_all_the_same_is_not_ready_and_hides_no_fault(
+def test_database_with_a_limited_encoding_is_not_ready_and_hides_no_fault(
     tmp_path: Path, system: Coordinator
 ) -> None:
     with (

@@ -116,7 +116,7 @@ def undone_again(system: Coordinator, target: Target, words: dict[str, str], end
 
 
 @pytest.mark.parametrize(("words", "end"), WAYS.values(), ids=WAYS)
-def test_however_it_was_cut_off_it_is_undone_again_after_it_has_arrived(
+def test_cut_off_injection_is_undone_again_after_it_arrives(
     system: Coordinator, target: Target, words: dict[str, str], end: End
 ) -> None:
     target.late_by = 9.0 if "run_timeout" in words else LATE_BY

@@ -87,7 +87,7 @@ def shell(system: Coordinator, program: str) -> str:
     return system.manage("shell", "--no-imports", "-c", program).strip()
 
 
-def test_of_several_watchdogs_one_starts_each_run(system: Coordinator) -> None:
+def test_one_of_several_watchdogs_starts_each_run(system: Coordinator) -> None:
     shell(system, MADE)
     for number in range(WATCHDOGS):
         directory = str(system.data / f"metrics-{number}")

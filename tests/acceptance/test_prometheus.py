@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tests.servers.coordinator import PROJECT, command, read_until
 from tests.servers.installation import Installation
 from tests.servers.loopback import free_port, wait_for
 from tests.servers.prometheus_server import prometheus
+from tests.servers.serving import serving
 
 pytestmark = pytest.mark.prometheus
 
@@ -126,14 +126,8 @@ class AsText(BaseHTTPRequestHandler):
 @contextmanager
 def served_as_text(origin: str) -> Iterator[int]:
     handler = type("AsTextOfOrigin", (AsText,), {"origin": origin})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
+        yield server.server_port
 
 
 def test_prometheus_accepts_both_formats(installation: Installation, tmp_path: Path) -> None:

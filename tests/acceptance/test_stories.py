@@ -168,7 +168,7 @@ def test_somebody_woken_at_night_finds_and_removes_a_fault_whose_target_refused_
     site.manage("shell", "--no-imports", "-c", A_FAULT_IS_LEFT.replace("TARGET", target.url))
     person = begin("somebody woken at night")
     alarm = person.page.locator("section.alarm", has_text="1 fault still injected")
-    expect(alarm).to_contain_text("The watchdog goes on trying.")
+    expect(alarm).to_contain_text("The watchdog keeps trying.")
     expect(alarm).to_contain_text("stubborn")
     expect(alarm).to_contain_text("answered 503")
     expect(alarm).to_contain_text("not by itself")

@@ -84,9 +84,7 @@ def stored(site: Coordinator) -> str:
     return str(site.rows("select document from scenarios_scenario where id = 1")[0][0])
 
 
-def test_what_was_saved_without_a_session_is_offered_after_the_login_and_can_be_saved(
-    site: Coordinator, page: Page
-) -> None:
+def test_text_sent_without_a_session_is_offered_after_the_login(site: Coordinator, page: Page) -> None:
     edit(page)
     site.rows(END_SESSIONS)
     page.click('[name="_continue"]')

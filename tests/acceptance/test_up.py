@@ -92,7 +92,7 @@ def test_a_second_up_on_the_same_data_folder_is_refused_and_the_first_goes_on(
         assert second.stdout is not None
         output = second.stdout.read()
         assert second.wait(300) == 1
-    assert f"Another 'manage.py up' runs on {data}" in output
+    assert f"Another 'manage.py up' is running on {data}" in output
     assert "DATA_DIR" in output
     assert first.poll() is None
 

@@ -3,7 +3,6 @@
 import json
 import socketserver
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.servers.serving import serving
 
 SHOP = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
 LISTED: list[dict[str, Any]] = [
@@ -60,25 +61,13 @@ def _build_handler(content: Any) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def _serving(server: socketserver.BaseServer) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@contextmanager
 def listing_engine(listed: list[dict[str, Any]]) -> Iterator[str]:
     """The address of an engine with these containers."""
     # Not in a folder of pytest: the path of a socket has at most 107 characters.
     with tempfile.TemporaryDirectory(prefix="engines-") as folder:
         server = socketserver.ThreadingUnixStreamServer(f"{folder}/socket", _build_handler(listed))
         server.daemon_threads = True
-        with _serving(server):
+        with serving(server):
             yield f"unix://{folder}/socket"
 
 
@@ -93,5 +82,5 @@ def listing_cluster(folder: Path) -> Iterator[str]:
         "users": [{"name": "someone", "user": {"token": "a-token-of-tests"}}],
     }
     (folder / "kubeconfig").write_text(yaml.safe_dump(config))
-    with _serving(server):
+    with serving(server):
         yield str(folder / "kubeconfig")

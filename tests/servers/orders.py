@@ -1,11 +1,12 @@
 """A shop that chooses the ids of its orders: POST /orders, GET and DELETE /orders/ID."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.servers.serving import serving
 
 
 @dataclass
@@ -60,11 +61,5 @@ def running_orders() -> Iterator[Orders]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     orders.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with serving(server):
         yield orders
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

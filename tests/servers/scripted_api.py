@@ -2,12 +2,13 @@
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.servers.serving import serving
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def scripted_api(*answers: Answer) -> Iterator[ScriptedApi]:
-    with ScriptedApi(answers) as server:
-        serving = threading.Thread(target=server.serve_forever, args=(0.02,))
-        serving.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            serving.join()
+    with serving(ScriptedApi(answers)) as server:
+        yield server

@@ -16,7 +16,7 @@ def configured(monkeypatch: pytest.MonkeyPatch, **environment: str) -> dict[str,
     return runpy.run_path(str(FILE))
 
 
-def test_by_default_it_serves_this_machine_alone_with_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_serves_only_this_machine_with_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PORT", "WEB_ADDRESS", "WEB_CONCURRENCY", "WEB_MAX_REQUESTS"):
         monkeypatch.delenv(name, raising=False)
     found = configured(monkeypatch)

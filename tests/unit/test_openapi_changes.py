@@ -155,7 +155,7 @@ def test_changes_that_break_clients_are_found_with_their_place(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_what_is_added_breaks_nothing(name: str) -> None:
+def test_additions_break_no_client(name: str) -> None:
     assert find_changes(HARMLESS[name]) == []
 
 

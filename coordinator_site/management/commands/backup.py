@@ -25,7 +25,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE", help="As coordinator-2026-01-31.backup.")
-        parser.add_argument("--replace", action="store_true", help="Replace the file where there is one.")
+        parser.add_argument("--replace", action="store_true", help="Replace the file if it exists.")
 
     def handle(self, *_arguments: Any, file: Path, replace: bool, **_options: Any) -> None:
         if file.is_dir() or (file.exists() and not replace):

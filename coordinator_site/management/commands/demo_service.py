@@ -15,7 +15,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", choices=["exchange", "risk-monitor"])
         parser.add_argument("--port", type=int, required=True)
-        parser.add_argument("--host", default="127.0.0.1", help="Default: %(default)s, this machine alone.")
+        parser.add_argument(
+            "--host", default="127.0.0.1", help="Default: %(default)s, for this machine only."
+        )
         parser.add_argument(
             "--watches", default="", help="Base URL of the exchange that a risk monitor watches."
         )

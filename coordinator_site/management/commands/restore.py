@@ -17,7 +17,7 @@ from scenarios.models import Fault, Run
 
 class Command(BaseCommand):
     help = (
-        "Replace the database by that of a backup, and bring it up to this version. Stop web servers, "
+        "Replace the database with that of a backup, and bring it up to this version. Stop web servers, "
         "workers and watchdogs first."
     )
     requires_system_checks = BEFORE_COMMANDS
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--discard-faults",
             action="store_true",
-            help="Restore although the present database knows of faults that are still injected.",
+            help="Restore even if the present database has faults that are still injected.",
         )
 
     def handle(self, *_arguments: Any, file: Path, discard_faults: bool, **_options: Any) -> None:

@@ -184,7 +184,8 @@ def one_at_a_time(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandError(
-                f"Another 'manage.py up' runs on {path.parent}; stop it, or choose another DATA_DIR and PORT."
+                f"Another 'manage.py up' is running on {path.parent}; stop it, or choose another DATA_DIR "
+                "and PORT."
             ) from None
         yield
 

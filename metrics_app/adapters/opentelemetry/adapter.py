@@ -149,7 +149,7 @@ class OpenTelemetryMetricsAdapter:
             pusher = self._forget()
         if pusher is not None and not pusher.stop(families, LAST_PUSH_SECONDS):
             logger.warning(
-                "The last metrics of process %d are lost: %s did not take them within %g s",
+                "The last metrics of process %d are lost: %s did not accept them within %g s",
                 *(os.getpid(), self._settings.shown_endpoint, LAST_PUSH_SECONDS),
             )
 

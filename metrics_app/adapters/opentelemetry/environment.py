@@ -45,7 +45,7 @@ def _refuse_other_protocols() -> None:
     name, value = _first("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
     if value and value != PROTOCOL:
         raise AdapterSettingsError(
-            f"{name}={value!r} is not spoken here: metrics are pushed by {PROTOCOL!r}, so set "
+            f"{name}={value!r} is not supported: metrics are pushed by {PROTOCOL!r}, so set "
             f"OTEL_EXPORTER_OTLP_METRICS_PROTOCOL to that."
         )
 
@@ -53,9 +53,7 @@ def _refuse_other_protocols() -> None:
 def _endpoint() -> str:
     name, value = _first("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     if not _is_url(value or DEFAULT_ENDPOINT):
-        raise AdapterSettingsError(
-            f"{name}={value!r} is no URL to push to: write it as 'http://collector:4318'."
-        )
+        raise AdapterSettingsError(f"{name}={value!r} is not a URL: write it as 'http://collector:4318'.")
     if name == "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT":
         return value
     return f"{(value or DEFAULT_ENDPOINT).removesuffix('/')}/v1/metrics"
@@ -74,7 +72,7 @@ def _interval() -> float:
     value = os.environ.get("OTEL_METRIC_EXPORT_INTERVAL") or DEFAULT_INTERVAL
     if not (value.isascii() and value.isdigit() and int(value) > 0):
         raise AdapterSettingsError(
-            f"OTEL_METRIC_EXPORT_INTERVAL={value!r} is refused: a whole number of milliseconds above 0."
+            f"OTEL_METRIC_EXPORT_INTERVAL={value!r} is not valid: use a whole number of milliseconds above 0."
         )
     return int(value) / 1000
 

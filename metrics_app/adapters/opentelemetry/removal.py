@@ -40,7 +40,7 @@ class KnownSeries:
             forget_series(self._provider, name, attributes)
         except AttributeError as error:
             if not self._has_warned:
-                logger.warning("Removed series are pushed on: this release of OpenTelemetry has %s", error)
+                logger.warning("Removed series are still pushed: this release of OpenTelemetry has %s", error)
             self._has_warned = True
 
 

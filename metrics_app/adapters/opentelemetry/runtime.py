@@ -55,7 +55,7 @@ def _memory_and_files() -> Iterator[DefinedSample]:
     yield _gauge("process_threads", "Number of threads.", float(fields[17]))
     yield _gauge("process_start_time_seconds", "Start of the process in Unix time.", started)
     yield _gauge("process_open_fds", "Number of open file descriptors.", float(open_files))
-    yield _gauge("process_max_fds", "Most file descriptors it may open.", float(most_open_files))
+    yield _gauge("process_max_fds", "Maximum number of open file descriptors.", float(most_open_files))
 
 
 def _counter(name: str, meaning: str, value: float, labels: Labels | None = None) -> DefinedSample:

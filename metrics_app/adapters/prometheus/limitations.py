@@ -13,7 +13,7 @@ def find_limitations() -> list[str]:
     }
     installed = version("prometheus_client")
     return [
-        f"The installed prometheus_client {installed} is not as the adapter knows it inside ({fault}): "
+        f"The installed prometheus_client {installed} differs from what the adapter expects ({fault}): "
         f"{effect}."
         for fault, effect in effects.items()
         if fault is not None

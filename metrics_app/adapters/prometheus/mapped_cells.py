@@ -42,7 +42,7 @@ def _difference(file: MmapedDict, path: Path) -> str | None:
     with memoryview(file._m) as of_bytes, of_bytes.cast("B") as flat, flat.cast("d") as view:  # noqa: SLF001
         view[index] = 3.5
         if file.read_value(key) != (3.5, 2.5) or view[index + 1] != 2.5:  # noqa: PLR2004 - as written
-            return "a value does not stand where it was looked for"
+            return "a value is not where it was expected"
     data = path.read_bytes()
     if any(data[4:8]):
         return "the bytes that mark a file as the adapter's own are not free"

@@ -240,7 +240,7 @@ COLUMNS = (
     Column("process_threads", "gauge", "Number of threads.", 3),
     Column("process_start_time_seconds", "gauge", "Start of the process in Unix time.", 4),
     Column("process_open_fds", "gauge", "Number of open file descriptors.", 5),
-    Column("process_max_fds", "gauge", "Most file descriptors it may open.", 6),
+    Column("process_max_fds", "gauge", "Maximum number of open file descriptors.", 6),
     Column(
         "python_gc_collections", "counter", "Number of times this generation was collected", 7, BY_GENERATION
     ),

@@ -44,5 +44,5 @@ def _server(address: str, port: int) -> ScrapeServer:
             ) from error
         raise CommandError(
             f"--address={address!r} and --port={port!r} cannot be listened on ({error.strerror}): the "
-            f"address is one of this host's, and ports below 1024 need the right to them."
+            f"address must be one of this host, and ports below 1024 need a privilege."
         ) from error

@@ -29,14 +29,16 @@ class Command(BaseCommand):
         verbs.add_parser("list", help="List the webhooks.")
         add = verbs.add_parser("add", help="Add a webhook and print its secret, which is not shown again.")
         add.add_argument("name")
-        add.add_argument("url", help="As https://hooks.example.com/runs, or mailto:oncall@example.com.")
+        add.add_argument("url", help="Such as https://hooks.example.com/runs or mailto:oncall@example.com.")
         add.add_argument(
             "--kind",
             choices=list(WebhookKind),
             default=WebhookKind.WEBHOOK,
             help="What the receiver understands.",
         )
-        add.add_argument("--key", default="", help="PagerDuty's routing key, as '${secret:NAME}'.")
+        add.add_argument(
+            "--key", default="", help="The routing key, only for PagerDuty; write '${secret:NAME}'."
+        )
         add.add_argument(
             "--event",
             action="append",

@@ -27,8 +27,8 @@
     }
     const note = document.getElementById("preset-note");
     note.textContent = queries.length
-      ? `Added ${queries.length} queries of ${link.textContent}. ${link.title} Nothing is saved yet.`
-      : `All queries of ${link.textContent} are there already.`;
+      ? `Added ${queries.length} ${queries.length === 1 ? "query" : "queries"} of ${link.textContent}. ${link.title} Nothing is saved yet.`
+      : `All queries of ${link.textContent} are already there.`;
   });
 
   // Rows that the admin adds are copies of a hidden one.

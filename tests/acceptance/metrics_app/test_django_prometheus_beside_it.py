@@ -137,9 +137,7 @@ def running(command: list[str], packages: Path, **variables: str) -> Iterator[No
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_what_was_asked_is_counted_while_workers_are_replaced(
-    packages: Path, tmp_path: Path, server: str
-) -> None:
+def test_requests_are_counted_while_workers_are_replaced(packages: Path, tmp_path: Path, server: str) -> None:
     asked = 0
     with served(server, packages, tmp_path / "metrics") as port:
         for _ in range(REQUESTS):

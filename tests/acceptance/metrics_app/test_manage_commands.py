@@ -5,7 +5,7 @@ from pathlib import Path
 from benchmarks.servers.manage import carry_out
 
 
-def test_what_was_done_is_counted_although_processes_are_killed(tmp_path: Path) -> None:
+def test_commands_are_counted_although_processes_are_killed(tmp_path: Path) -> None:
     found = carry_out(tmp_path, tasks=24, commands=3, kills=1)
     for done in (found.tasks, found.commands):
         # A killed process may have done one thing that it has not counted.

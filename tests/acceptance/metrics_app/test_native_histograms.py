@@ -3,7 +3,6 @@
 import json
 import random
 import statistics
-import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from tests.other_process import OtherProcess
 from tests.servers.loopback import wait_for
 from tests.servers.prometheus_server import prometheus, scraping
+from tests.servers.serving import serving
 
 SCHEMA_ERROR = 2 ** (1 / 8) - 1
 """How far the bounds of a bucket are apart, in parts of the lower one."""
@@ -35,15 +35,8 @@ def served(metrics: PrometheusMetricsAdapter) -> Iterator[int]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield server.server_port
 
 
 def ask(address: str, query: str) -> float | None:

@@ -57,7 +57,7 @@ def ask(port: int, path: str = "/metrics", method: str = "GET", **headers: str) 
         connection.close()
 
 
-def test_what_other_processes_of_the_host_record_is_exposed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_recordings_of_other_processes_are_exposed(tmp_path: Path) -> None:
     with serving(tmp_path) as port, OtherProcess(tmp_path / "metrics"):
         status, text = ask(port)
         assert (status, value(text, "orders_total")) == (200, 1)

@@ -98,7 +98,7 @@ def port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
                 os.killpg(server.pid, signal.SIGKILL)
 
 
-def test_what_was_answered_is_counted_although_a_worker_is_killed(port: int, tmp_path: Path) -> None:
+def test_responses_are_counted_although_a_worker_is_killed(port: int, tmp_path: Path) -> None:
     answered = lost = 0
 
     def ask() -> bool:

@@ -1,6 +1,5 @@
 """The demo services: they really slow down, fail and go away, and their own metrics show it."""
 
-import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from coordinator_site.demo_service import DemoService
 from coordinator_site.price_feed import PriceFeed, Server
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from tests.servers.loopback import free_port
+from tests.servers.serving import serving
 
 ORDERS = {"method": "GET", "route": "/orders"}
 Client = TestClient[Any, Any]
@@ -101,12 +101,8 @@ async def test_risk_monitor_reports_an_exchange_that_does_not_respond() -> None:
 
 @pytest.fixture
 def feed() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), PriceFeed) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(Server(("127.0.0.1", 0), PriceFeed)) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 async def test_the_exchange_serves_its_last_prices_while_the_feed_has_none(

@@ -40,7 +40,7 @@ def test_head_has_the_length_and_no_content() -> None:
 
 
 @pytest.mark.parametrize("code", [204, 304])
-def test_what_has_no_content_gets_no_length(code: int) -> None:
+def test_response_without_content_has_no_length(code: int) -> None:
     assert "Content-Length" not in ask("HEAD", HttpResponse(status=code))
 
 

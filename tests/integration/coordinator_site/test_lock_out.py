@@ -105,7 +105,7 @@ def test_a_known_browser_cannot_guess_without_end(client: Client) -> None:
     lock_out(client)
 
 
-def test_what_claims_to_be_a_known_browser_is_not_believed(client: Client) -> None:
+def test_forged_cookie_of_a_known_browser_is_rejected(client: Client) -> None:
     for number in range(30):
         log_in(Client(), "ada", "wrong", f"192.0.2.{number}")
     client.cookies["known_browser"] = "ada"

@@ -20,7 +20,7 @@ async def test_an_answer_of_the_asynchronous_server_has_it_too(async_client: Asy
     assert answer["X-Request-ID"] == "abc-2"
 
 
-def test_what_django_logs_of_a_request_after_its_answer_has_its_id(client: Client) -> None:
+def test_log_lines_after_the_response_have_the_request_id(client: Client) -> None:
     found: list[str | None] = []
 
     class Noting(logging.Handler):

@@ -131,7 +131,7 @@ def test_a_child_that_ignores_the_wish_to_end_is_killed(supervise: Supervise, tm
     assert child.process.returncode == -signal.SIGKILL
 
 
-def test_what_a_child_started_ends_with_it(supervise: Supervise, tmp_path: Path) -> None:
+def test_descendants_of_a_child_end_with_it(supervise: Supervise, tmp_path: Path) -> None:
     supervisor = supervise(Child("parent", [*PYTHON, WITH_A_CHILD]))
     log = tmp_path / "logs" / "parent.log"
     wait_for(lambda: log.read_text().strip(), what="the grandchild runs")

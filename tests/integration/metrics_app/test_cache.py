@@ -54,14 +54,14 @@ def test_each_of_many_keys_is_counted_once(metrics: InMemoryMetricsAdapter) -> N
 
 
 @pytest.mark.usefixtures("_counted_cache")
-def test_what_is_set_because_it_was_missing_is_one_miss(metrics: InMemoryMetricsAdapter) -> None:
+def test_get_or_set_of_a_missing_key_is_one_miss(metrics: InMemoryMetricsAdapter) -> None:
     assert cache.get_or_set("key", lambda: 1) == 1
     assert cache.get_or_set("key", 2) == 1
     assert reads(metrics) == (1, 1)
 
 
 @pytest.mark.usefixtures("_counted_cache")
-def test_what_reads_no_value_is_not_counted(metrics: InMemoryMetricsAdapter) -> None:
+def test_calls_that_read_no_value_are_not_counted(metrics: InMemoryMetricsAdapter) -> None:
     cache.add("key", 1)
     cache.incr("key")
     assert ("key" in cache, "other" in cache, cache.has_key("key")) == (True, False, True)

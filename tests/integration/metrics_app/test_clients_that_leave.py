@@ -42,7 +42,7 @@ async def asked_by_asgi(path: str) -> ApplicationCommunicator:
     return communicator
 
 
-def test_by_wsgi_a_stream_that_is_closed_after_its_first_part(metrics: MetricsPort) -> None:
+def test_wsgi_stream_closed_after_its_first_part(metrics: MetricsPort) -> None:
     answer = answered_by_wsgi("/stream")
     assert next(iter(answer)) == b"one"
     assert in_progress(metrics) == 1
@@ -53,7 +53,7 @@ def test_by_wsgi_a_stream_that_is_closed_after_its_first_part(metrics: MetricsPo
 
 
 @pytest.mark.parametrize("wrapper", [{}, {"wsgi.file_wrapper": FileWrapper}], ids=["parts", "sendfile"])
-def test_by_wsgi_a_file_that_is_closed_before_its_end(
+def test_wsgi_file_closed_before_its_end(
     metrics: MetricsPort, wrapper: dict[str, Callable[..., Any]]
 ) -> None:
     answer = answered_by_wsgi("/file", **wrapper)
@@ -63,7 +63,7 @@ def test_by_wsgi_a_file_that_is_closed_before_its_end(
     assert in_progress(metrics) == 0
 
 
-async def test_by_asgi_a_stream_whose_client_leaves_after_its_first_part(metrics: MetricsPort) -> None:
+async def test_asgi_stream_whose_client_leaves_after_its_first_part(metrics: MetricsPort) -> None:
     communicator = await asked_by_asgi("/stream-endless")
     assert (await communicator.receive_output(30))["type"] == "http.response.start"
     assert (await communicator.receive_output(30))["body"] == b"one"
@@ -74,7 +74,7 @@ async def test_by_asgi_a_stream_whose_client_leaves_after_its_first_part(metrics
     assert in_progress(metrics) == 0
 
 
-async def test_by_asgi_a_view_whose_client_leaves_before_it_answers(metrics: MetricsPort) -> None:
+async def test_asgi_view_whose_client_leaves_before_the_response(metrics: MetricsPort) -> None:
     communicator = await asked_by_asgi("/wait")
     await communicator.send_input({"type": "http.disconnect"})
     await communicator.wait(30)

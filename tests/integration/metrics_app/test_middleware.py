@@ -102,7 +102,7 @@ async def test_a_request_is_in_progress_while_the_view_works(metrics: MetricsPor
     assert in_progress(metrics) == 0
 
 
-def test_what_escapes_every_handler_is_a_server_error(metrics: MetricsPort) -> None:
+def test_unhandled_exception_is_a_server_error(metrics: MetricsPort) -> None:
     def view(_request: HttpRequest) -> HttpResponse:
         raise SystemExit(1)
 

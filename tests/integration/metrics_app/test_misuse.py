@@ -14,7 +14,7 @@ def misused(metrics: MetricsPort) -> float:
     return metrics.value("metrics_misused_total", {"metric": "scenario_runs_total", "kind": "labels"})
 
 
-def test_in_tests_a_mistake_raises(metrics: MetricsPort) -> None:
+def test_misuse_raises_in_tests(metrics: MetricsPort) -> None:
     with pytest.raises(MetricLabelsError):
         FINISHED_RUNS.labels(scenario="x")
     assert misused(metrics) == 0
@@ -31,7 +31,7 @@ def test_the_setting_wins(metrics: MetricsPort, choice: str) -> None:
     assert misused(metrics) == (choice == "log")
 
 
-def test_in_production_a_mistake_is_counted_and_under_debug_it_raises(
+def test_misuse_is_counted_in_production_and_raises_under_debug(
     metrics: MetricsPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("django.core.mail.outbox")  # there in tests alone

@@ -85,7 +85,7 @@ def test_a_scrape_below_a_path_that_captures_something_is_answered() -> None:
 
 
 @pytest.mark.parametrize("missing", ["/xx/metrics", "/de/metrics/more", "/de/other", "/metrics/de/"])
-def test_what_is_not_the_exposition_is_counted(metrics: MetricsPort, missing: str) -> None:
+def test_requests_other_than_scrapes_are_counted(metrics: MetricsPort, missing: str) -> None:
     with override_settings(ROOT_URLCONF=EVERYWHERE, MIDDLEWARE=MIDDLEWARE, USE_I18N=True):
         assert Client().get(missing).status_code == 404
     assert value(metrics.get_http_handler()(), "http_requests_total", code="404") == 1

@@ -1,6 +1,5 @@
 """Another adapter is another value of METRICS_BACKEND, and nothing else: the library may even be missing."""
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from tests.exposition import value
 from tests.otlp_receiver import Receiver
+from tests.servers.serving import serving
 from tests.without_module import run_without
 
 MEMORY = "metrics_app.adapters.memory.InMemoryMetricsAdapter"
@@ -75,12 +75,8 @@ class Shop(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def shop() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Shop)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -174,4 +170,4 @@ def test_a_variable_that_the_adapter_cannot_use_is_refused_by_the_check(tmp_path
     wrong = {"METRICS_BACKEND": OPENTELEMETRY, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
     done = run_without("prometheus_client", CHECK, **wrong, DATA_DIR=str(tmp_path))
     assert done.returncode != 0
-    assert "(metrics_app.E004) OTEL_EXPORTER_OTLP_PROTOCOL='grpc' is not spoken here" in done.stderr
+    assert "(metrics_app.E004) OTEL_EXPORTER_OTLP_PROTOCOL='grpc' is not supported" in done.stderr

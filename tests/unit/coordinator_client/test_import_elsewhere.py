@@ -41,7 +41,7 @@ def test_lost_answer_explains_that_all_or_nothing_is_stored() -> None:
         pytest.raises(CommandRefused) as refused,
     ):
         there.store_documents(DOCUMENTS, prune=False)
-    assert "Everything is stored by now, or nothing" in str(refused.value)
+    assert "Either everything was stored, or nothing" in str(refused.value)
     assert len({asked.headers["Idempotency-Key"] for asked in server.asked}) == 1
     assert len(server.asked) == 3
 

@@ -93,7 +93,7 @@ def test_coordinator_that_is_away_stores_nothing(call: Call, file: Path) -> None
     assert (code, "cannot be reached" in err, file.exists()) == (2, True, False)
 
 
-def test_what_others_wrote_stays_and_one_profile_is_replaced(call: Call, file: Path) -> None:
+def test_other_profiles_stay_when_one_is_replaced(call: Call, file: Path) -> None:
     write(file, WRITTEN)
     with scripted_api(IDENTITY) as server:
         code, out, _ = call("login", server.url, "--profile", "b.example", "--json")

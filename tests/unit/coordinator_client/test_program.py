@@ -113,15 +113,11 @@ def test_programs_get_utf_8_in_any_locale(locale: dict[str, str]) -> None:
     assert (done.returncode, "日本-é" in done.stdout.decode()) == (0, True), done.stderr
 
 
-def test_terminal_that_has_no_such_character_gets_its_number() -> None:
+def show_on_terminal(*words: str, **variables: str) -> bytes:
+    """What the command writes to a pseudo-terminal with these environment variables."""
     parent, child = pty.openpty()
-    with scripted_api(EMPTY, scenarios("日本-é"), EMPTY) as server:
-        process = subprocess.Popen(
-            [*COMMAND, "list"],
-            env=environment(server.url, PYTHONIOENCODING="latin-1", TERM="dumb"),
-            stdout=child,
-            stderr=child,
-        )
+    try:
+        process = subprocess.Popen([*COMMAND, *words], env=variables, stdout=child, stderr=child)
         os.close(child)
         shown = b""
         try:
@@ -130,29 +126,21 @@ def test_terminal_that_has_no_such_character_gets_its_number() -> None:
         except OSError:  # the terminal is closed
             pass
         assert process.wait(600) == 0, shown
-    os.close(parent)
+        return shown
+    finally:
+        os.close(parent)
+
+
+def test_terminal_that_has_no_such_character_gets_its_number() -> None:
+    with scripted_api(EMPTY, scenarios("日本-é"), EMPTY) as server:
+        shown = show_on_terminal("list", **environment(server.url, PYTHONIOENCODING="latin-1", TERM="dumb"))
     assert "\\u65e5\\u672c-é".encode("latin-1") in shown
 
 
 def test_narrow_terminal_gets_whole_names() -> None:
-    """A pseudo-terminal of 40 columns."""
-    parent, child = pty.openpty()
     with scripted_api(EMPTY, scenarios("exchange-latency-of-a-quarter"), EMPTY) as server:
-        process = subprocess.Popen(
-            [*COMMAND, "list", "--no-color"],
-            env=environment(server.url, COLUMNS="40", TERM="xterm"),
-            stdout=child,
-            stderr=child,
-        )
-        os.close(child)
-        shown = b""
-        try:
-            while piece := os.read(parent, 65536):
-                shown += piece
-        except OSError:  # the terminal is closed
-            pass
-        assert process.wait(300) == 0
-    os.close(parent)
+        wanted = environment(server.url, COLUMNS="40", TERM="xterm")
+        shown = show_on_terminal("list", "--no-color", **wanted)
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode())
     assert "exchange-latency-of-a-quarter" in text.split()
     assert "…" not in text

@@ -39,7 +39,7 @@ def read(path: Path) -> tuple[Manifest, bytes, str]:
         return manifest, database.read_bytes(), secret_key
 
 
-def test_what_was_written_is_read_again_and_only_its_owner_can(backup: Path, database: Path) -> None:
+def test_backup_is_read_back_and_readable_only_by_its_owner(backup: Path, database: Path) -> None:
     assert read(backup) == (MANIFEST, database.read_bytes(), "hush")
     assert backup.stat().st_mode & 0o777 == 0o600
     assert {path.name for path in backup.parent.iterdir()} == {backup.name, database.name}

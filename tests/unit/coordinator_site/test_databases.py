@@ -18,7 +18,7 @@ def test_a_connection_to_postgresql_is_given_up_within_seconds() -> None:
     assert options("postgres://someone@database/coordinator")["tcp_user_timeout"] == 10_000
 
 
-def test_what_the_address_says_of_its_options_holds() -> None:
+def test_options_in_the_database_address_apply() -> None:
     found = options("postgres://someone@database/coordinator?tcp_user_timeout=60000&sslmode=require")
     assert (int(str(found["tcp_user_timeout"])), found["sslmode"]) == (60_000, "require")
     assert found["connect_timeout"] == 5

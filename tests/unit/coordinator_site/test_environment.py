@@ -74,7 +74,7 @@ def test_the_variables_of_an_allowed_command_stand_behind_it() -> None:
 @pytest.mark.parametrize(
     "value", ["kubectl:", "kubectl:A B", "kubectl:9A", "kubectl:*", "kubectl:A=b", "a::B"]
 )
-def test_what_stands_behind_an_allowed_command_is_the_name_of_a_variable(value: str) -> None:
+def test_words_after_an_allowed_command_are_names_of_variables(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="the name of an environment variable"):
         setting_limits.commands("ALLOWED_COMMANDS", [value])
 

@@ -122,7 +122,7 @@ def test_a_request_in_the_extras_is_not_shown() -> None:
     assert "request" not in line
 
 
-def test_in_a_terminal_no_word_can_steer_it_or_make_up_a_line() -> None:
+def test_log_output_cannot_control_a_terminal_or_forge_a_line() -> None:
     with logging_as("console") as (logger, written):
         logger.warning("a\n2026 [info] made up \x1b[2J")
     assert written.getvalue().count("\n") == 1

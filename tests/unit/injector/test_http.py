@@ -1,4 +1,4 @@
-"""What clients of an HTTP server see of faults of HTTP."""
+"""What clients of an HTTP server see of HTTP faults."""
 
 import asyncio
 import time

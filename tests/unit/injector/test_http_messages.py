@@ -1,4 +1,4 @@
-"""What passes unharmed beside faults of HTTP, to the last byte and in its order."""
+"""What passes unharmed beside HTTP faults, to the last byte and in its order."""
 
 import asyncio
 
@@ -62,7 +62,7 @@ async def test_client_that_waits_for_continue_gets_its_answer(shop: Bench) -> No
 @pytest.mark.parametrize(
     "data", [b"\x16\x03\x01garbage", b"GET / HTTP/1.1\r\nbad header\r\n\r\n", b"\x00" * 200_000]
 )
-async def test_what_is_not_http_passes_unharmed(bench: Bench, data: bytes) -> None:
+async def test_traffic_other_than_http_passes_unharmed(bench: Bench, data: bytes) -> None:
     bench.inject(http={"status": 500})
     reader, writer = await bench.connect()
     writer.write(data)

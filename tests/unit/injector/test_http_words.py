@@ -1,4 +1,4 @@
-"""Which faults of HTTP are refused, and why."""
+"""Which HTTP faults are refused, and why."""
 
 import pytest
 
@@ -43,4 +43,4 @@ except ValueError as error:
 
 def test_without_h11_only_the_faults_of_http_are_refused() -> None:
     done = run_without("h11", WITHOUT_H11)
-    assert done.stdout.startswith("faults of HTTP need the Python package h11"), done.stderr
+    assert done.stdout.startswith("HTTP faults need the Python package h11"), done.stderr

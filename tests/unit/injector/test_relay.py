@@ -172,7 +172,7 @@ async def test_port_that_was_taken_during_a_refusal_is_waited_for(bench: Bench) 
 
     async def is_known() -> bool:
         found = (await bench.ask("GET", "/listeners")).content[bench.listener]
-        return "tries on: " in found.get("problem", "")
+        return "still trying: " in found.get("problem", "")
 
     await until(is_known)
     metrics = (await bench.ask("GET", "/metrics")).content

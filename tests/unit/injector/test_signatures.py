@@ -93,7 +93,7 @@ async def test_control_api_speaks_tls_with_the_certificate_that_is_there(tmp_pat
     settings = Settings((Listener(("127.0.0.1", 0), ("127.0.0.1", 1)),), ("127.0.0.1", 0), tls)
     await proxy.reload(settings)
     assert b"200 OK" in await ask()
-    with pytest.raises(SettingError, match="begins or ends with a restart"):
+    with pytest.raises(SettingError, match="changes only with a restart"):
         await proxy.reload(Settings(settings.listeners, settings.control))
     proxy.stop()
 

@@ -150,7 +150,9 @@ def test_a_request_of_fastapi_is_counted_by_the_template_of_its_path(
     assert routes(adapter()) == {route: 1}
 
 
-def test_what_is_mounted_at_the_root_is_one_route(adapter: InMemoryMetricsAdapter, tmp_path: Path) -> None:
+def test_application_mounted_at_the_root_is_one_route(
+    adapter: InMemoryMetricsAdapter, tmp_path: Path
+) -> None:
     app = FastAPI()
     app.mount("/", StaticFiles(directory=tmp_path, html=True))
     app.add_middleware(RequestMetrics)
@@ -242,7 +244,7 @@ def test_a_function_may_name_the_routes_and_paths_may_be_excluded(adapter: InMem
     assert routes(adapter())["unmatched"] == 1
 
 
-def test_what_is_not_http_is_passed_on(adapter: InMemoryMetricsAdapter) -> None:
+def test_other_protocols_are_passed_on(adapter: InMemoryMetricsAdapter) -> None:
     seen: list[str] = []
 
     async def app(scope: Any, *_: Any) -> None:

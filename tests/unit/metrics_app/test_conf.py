@@ -134,7 +134,7 @@ def test_a_value_that_cannot_be_used_counts_as_missing(key: str, value: object) 
 
 
 @pytest.mark.usefixtures("_nothing_set")
-def test_what_is_to_close_the_exposition_stays_closed_when_it_is_wrong() -> None:
+def test_invalid_access_setting_keeps_the_exposition_closed() -> None:
     with override_settings(METRICS={"TOKEN": 3, "ALLOWED_NETWORKS": "10.0.0.0/8"}):
         assert len(conf.token) >= 32
         assert conf.token != conf.token

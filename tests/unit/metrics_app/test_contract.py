@@ -208,7 +208,7 @@ def test_a_bound_histogram_observes(metrics: MetricsAdapter) -> None:
     assert value(text, "http_request_duration_seconds_sum", **REQUEST) == pytest.approx(99.005)
 
 
-def test_what_is_bound_with_wrong_labels_is_refused_at_once(metrics: MetricsAdapter) -> None:
+def test_binding_wrong_labels_is_refused_at_once(metrics: MetricsAdapter) -> None:
     with pytest.raises(MetricLabelsError):
         metrics.bind_counter("http_requests_total", {"colour": "red"})
     metrics.inc_counter("orders_total", {})
@@ -216,7 +216,7 @@ def test_what_is_bound_with_wrong_labels_is_refused_at_once(metrics: MetricsAdap
         metrics.bind_histogram("orders_total", {})
 
 
-def test_what_is_bound_records_on_after_closing(metrics: MetricsAdapter) -> None:
+def test_bound_metric_keeps_recording_after_closing(metrics: MetricsAdapter) -> None:
     bound = metrics.bind_counter("orders_total", {})
     bound.inc()
     metrics.close()
@@ -224,7 +224,7 @@ def test_what_is_bound_records_on_after_closing(metrics: MetricsAdapter) -> None
     assert value(scrape(metrics), "orders_total") == 2
 
 
-def test_what_is_bound_beyond_the_limit_is_counted_as_such_each_time(metrics: MetricsAdapter) -> None:
+def test_binding_beyond_the_limit_counts_each_recording_as_overflow(metrics: MetricsAdapter) -> None:
     for number in range(3):
         metrics.inc_counter("orders_total", {"side": str(number)})
     bound = metrics.bind_counter("orders_total", {"side": "one too many"})

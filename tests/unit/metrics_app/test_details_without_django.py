@@ -154,7 +154,7 @@ def test_requests_have_the_names_of_the_semantic_conventions(
     ],
 )
 @pytest.mark.parametrize("middleware", [AsgiMetrics, WsgiMetrics])
-def test_what_cannot_be_used_stops_the_start(
+def test_unusable_setting_stops_the_start(
     middleware: Any, settings: dict[str, Any], match: str, tmp_path: Path
 ) -> None:
     with pytest.raises(AdapterSettingsError, match=match):

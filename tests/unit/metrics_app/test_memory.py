@@ -10,7 +10,7 @@ LABELS = {"method": "GET", "route": "home", "code": "200"}
 
 
 @pytest.mark.parametrize("number", [1, 10, 11, 1000])
-def test_what_can_be_read_back_is_bounded_and_sums_are_whole(
+def test_stored_observations_are_bounded_and_sums_complete(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "MAX_VALUES", 10)

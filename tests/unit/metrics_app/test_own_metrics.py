@@ -219,7 +219,7 @@ def test_exceptions_are_counted_by_type_where_asked(own: MetricsAdapter) -> None
     assert value(text, "lost_total") == 3
 
 
-def test_what_is_in_progress_and_what_time_it_is(own: MetricsAdapter) -> None:
+def test_gauges_track_progress_and_the_current_time(own: MetricsAdapter) -> None:
     busy = declared.gauge("busy", "Jobs that run.", merge="sum_of_living")
     seen = declared.gauge("last_seen_seconds", "When it was last seen.")
     before = time.time()

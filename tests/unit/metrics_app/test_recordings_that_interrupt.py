@@ -74,7 +74,9 @@ def assert_both(text: bytes, line: int) -> None:
 
 
 @pytest.mark.parametrize("adapter", [InMemoryMetricsAdapter, PrometheusMetricsAdapter])
-def test_at_many_lines_of_the_first_recording(adapter: type[MetricsAdapter], tmp_path: Path) -> None:
+def test_interrupted_at_many_lines_of_the_first_recording(
+    adapter: type[MetricsAdapter], tmp_path: Path
+) -> None:
     line, more = 1, True
     while more:
         metrics = adapter.configured(MetricsOptions(directory=tmp_path / str(line)))
@@ -90,7 +92,7 @@ def test_at_many_lines_of_the_first_recording(adapter: type[MetricsAdapter], tmp
     assert line > 50
 
 
-def test_at_many_lines_of_the_first_recording_that_is_pushed(
+def test_interrupted_at_many_lines_of_the_first_pushed_recording(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
@@ -106,7 +108,7 @@ def test_at_many_lines_of_the_first_recording_that_is_pushed(
         assert value(receiver.exposition(), name) == 1 + happened
 
 
-def test_at_many_lines_of_a_first_scrape(tmp_path: Path) -> None:
+def test_interrupted_at_many_lines_of_the_first_scrape(tmp_path: Path) -> None:
     line, more = 1, True
     while more:
         metrics = PrometheusMetricsAdapter(directory=tmp_path / str(line))
@@ -122,7 +124,7 @@ def test_at_many_lines_of_a_first_scrape(tmp_path: Path) -> None:
         line += 17
 
 
-def test_by_real_signals_that_come_all_the_time(tmp_path: Path) -> None:
+def test_interrupted_by_a_stream_of_real_signals(tmp_path: Path) -> None:
     handled = 0
     metrics = PrometheusMetricsAdapter(directory=tmp_path)
 

@@ -85,7 +85,7 @@ def test_removing_makes_room_for_other_label_sets(own: MetricsAdapter) -> None:
     assert value(text, "metrics_dropped_series_total") == 0
 
 
-def test_what_was_never_recorded_is_removed_without_a_word(own: MetricsAdapter) -> None:
+def test_removing_an_unknown_series_is_silent(own: MetricsAdapter) -> None:
     orders = declared.counter("shop_orders_total", "Orders placed.", labels=("channel",))
     orders.remove("web")
     orders.clear()

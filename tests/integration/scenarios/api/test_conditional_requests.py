@@ -92,7 +92,7 @@ def test_a_repeated_write_gets_its_first_answer(ci: Program) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_writers_who_all_want_to_be_the_first_one_is(admin_user: User) -> None:
+def test_one_of_several_writers_creates_the_resource(admin_user: User) -> None:
     secret, together = program(admin_user).secret, threading.Barrier(5)
 
     def put(number: int) -> int:

@@ -54,7 +54,7 @@ def test_environment_is_stored_changed_listed_and_deleted(ci: Program) -> None:
         ({"services": {"shop": {"base_url": "http://a\0"}}}, "shop.base_url"),
     ],
 )
-def test_what_is_not_valid_names_its_place(ci: Program, body: Any, message: str) -> None:
+def test_invalid_value_is_reported_at_its_place(ci: Program, body: Any, message: str) -> None:
     found = read_problem(ci.ask("PUT", PLACE, body), 422)
     assert message in found["errors"][0]["message"]
     assert not Environment.objects.exists()

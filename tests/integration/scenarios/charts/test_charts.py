@@ -99,7 +99,7 @@ def test_a_run_that_waits_or_never_began_asks_nothing(server: FalsePrometheus) -
     assert (row.due_at, row.content, len(server.asked)) == (None, {}, read_before)
 
 
-def test_of_two_watchdogs_one_reads(telling: Telling) -> None:
+def test_only_one_of_two_watchdogs_reads(telling: Telling) -> None:
     run = ended(telling)
     now = timezone.now()
     taken = keeping.take_due(now)
@@ -108,7 +108,7 @@ def test_of_two_watchdogs_one_reads(telling: Telling) -> None:
     assert keeping.take_due(now) is None
 
 
-def test_what_a_watchdog_that_died_had_taken_is_read_by_another_and_its_late_answer_thrown_away(
+def test_charts_claimed_by_a_dead_watchdog_are_read_by_another_and_its_late_result_is_dropped(
     telling: Telling,
 ) -> None:
     run = ended(telling)
@@ -134,7 +134,7 @@ def test_a_run_that_is_deleted_while_it_is_read_is_no_error(telling: Telling) ->
     assert not RunCharts.objects.filter(run=run.id).exists()
 
 
-def test_what_was_read_stays_when_prometheus_is_gone(telling: Telling, server: FalsePrometheus) -> None:
+def test_charts_stay_when_prometheus_is_gone(telling: Telling, server: FalsePrometheus) -> None:
     run = ended(telling)
     read()
     server.stop()
@@ -188,7 +188,7 @@ def test_reading_can_be_stopped_at_once_and_is_due_again_a_minute_later(
     assert keeping.take_due(row.taken_until) is not None
 
 
-def test_what_breaks_while_reading_is_logged_and_tried_again_later(
+def test_error_while_reading_is_logged_and_retried_later(
     telling: Telling, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_arguments: object) -> Charts:
@@ -223,7 +223,7 @@ def test_no_secret_is_stored_or_shown_wherever_prometheus_returns_it(
     assert "***" in content
 
 
-def test_what_no_database_takes_is_kept_as_something_else(telling: Telling, server: FalsePrometheus) -> None:
+def test_unstorable_samples_are_replaced(telling: Telling, server: FalsePrometheus) -> None:
     odd = [({"pod": "a\x00\ud800"}, [(1.0, "1")]), ({"pod": "b"}, [(1.0, "1")])]
     server.reply = lambda _form: matrix(*odd)
     run = ended(telling)
@@ -231,7 +231,7 @@ def test_what_no_database_takes_is_kept_as_something_else(telling: Telling, serv
     assert kept(run).charts[0].series[0].name == "pod=a\ufffd\ufffd"
 
 
-def test_what_is_kept_is_bounded(telling: Telling, server: FalsePrometheus) -> None:
+def test_size_of_stored_charts_is_bounded(telling: Telling, server: FalsePrometheus) -> None:
     def wide(form: dict[str, str]) -> tuple[int, bytes]:
         _status, body = steadily("0.123456789")(form)
         samples = json.loads(body)["data"]["result"][0]["values"]

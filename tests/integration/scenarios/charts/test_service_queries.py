@@ -95,7 +95,7 @@ def test_a_query_is_taken_while_prometheus_is_away(admin_client: Client, setting
     assert titles() == ["x"]
 
 
-def test_who_may_only_look_at_a_service_sees_its_queries_and_changes_none(client: Client) -> None:
+def test_viewers_see_the_queries_of_a_service_and_cannot_change_them(client: Client) -> None:
     service = registered_services.register_service("shop", "http://127.0.0.1:9000")
     viewer = User.objects.create_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_service"))

@@ -91,7 +91,7 @@ def test_host_is_added_listed_changed_and_removed(scenario: CommandLine) -> None
     words = ("--ssh", "chaos@10.0.0.7:2222", "--label", "role=shop", "--label", "tier=a=b")
     added = scenario("host", "add", "shop-1", *words)
     assert (added.code, added.out) == (0, "Host shop-1 is registered at chaos@10.0.0.7:2222.\n")
-    assert "the machine of the worker itself" in scenario("host", "add", "here").out
+    assert "the worker's own machine" in scenario("host", "add", "here").out
     here, shop = scenario("host", "list").out.splitlines()[1:]
     assert "the worker's own machine" in here
     assert "role=shop, tier=a=b" in shop
@@ -211,7 +211,7 @@ def test_proxy_that_does_not_fit_fails_the_test(
     assert TOKEN not in told.out
 
 
-def test_what_is_not_a_fault_proxy_or_not_there_fails_the_test(scenario: CommandLine) -> None:
+def test_missing_or_foreign_fault_proxy_fails_the_test(scenario: CommandLine) -> None:
     with running_target() as target:
         scenario("service", "add", "shop", "--url", target.url, "--proxy", target.url)
         told = scenario("service", "test", "shop")
@@ -264,7 +264,7 @@ def test_workers_own_machine_is_tested_by_the_host_program(scenario: CommandLine
     settings.ALLOWED_HOST_FAULTS = ("disk",)
     told = scenario("host", "test", "here")
     assert told.code == 0, told.out
-    assert "ok    address: it is the machine of the worker itself" in told.out
+    assert "ok    address: it is the worker's own machine" in told.out
     assert f"kernel {platform.release()}" in told.out
     assert "it can inject disk" in told.out
     settings.ALLOWED_HOST_FAULTS = ()
@@ -274,7 +274,7 @@ def test_workers_own_machine_is_tested_by_the_host_program(scenario: CommandLine
     assert refused.out.count("not allowed") == 1
 
 
-def test_what_a_run_holds_is_not_removed(scenario: CommandLine) -> None:
+def test_held_service_or_host_is_not_removed(scenario: CommandLine) -> None:
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     for name in ("shop", "host/shop-1"):
         Hold.objects.create(service=name, run=run)
@@ -296,7 +296,7 @@ def test_what_a_run_holds_is_not_removed(scenario: CommandLine) -> None:
         lambda: registered_hosts.register_host("shop", only_new=True),
     ],
 )
-def test_of_two_that_add_one_name_at_once_one_is_refused(register: Callable[[], object]) -> None:
+def test_second_of_two_concurrent_additions_of_a_name_is_refused(register: Callable[[], object]) -> None:
     begin, refused = threading.Barrier(4), []
 
     def add() -> None:

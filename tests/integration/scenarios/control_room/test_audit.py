@@ -58,7 +58,7 @@ def test_an_address_that_no_database_stores_is_written_down_all_the_same(client:
     assert entry.target == "/api/v1/services/a\N{REPLACEMENT CHARACTER}b"
 
 
-def test_what_only_reads_or_only_shows_is_left_out(admin_client: Client) -> None:
+def test_requests_that_only_read_are_not_audited(admin_client: Client) -> None:
     AuditEntry.objects.all().delete()
     admin_client.post("/admin/scenarios/scenario/draft/", b"kind: Scenario", content_type="text/plain")
     admin_client.post("/admin/scenarios/scenario/1/run/", {"dry_run": "yes"})
@@ -109,7 +109,7 @@ def test_old_entries_are_deleted() -> None:
 
 
 @pytest.mark.parametrize("name", GROUPS)
-def test_who_joins_a_shipped_group_can_open_the_pages_at_once(client: Client, name: str) -> None:
+def test_new_members_of_shipped_groups_can_open_the_pages(client: Client, name: str) -> None:
     group = Group.objects.get(name=name)
     joined, added = (User.objects.create_user(word, password="a long word") for word in ("joined", "added"))
     joined.groups.add(group)

@@ -58,7 +58,7 @@ def test_equal_runs_have_no_differences_but_their_own_figures(admin_client: Clie
     content = compare(admin_client, second, str(first.pk))
     assert "Both runs have the same variables." in content
     assert "Both runs have the same document." in content
-    row = re.search(rf"time to pass of {BACK}.*?</tr>", content)
+    row = re.search(rf"time to pass \({BACK}\).*?</tr>", content)
     assert row is not None
     assert re.findall(r"<td class=\"number\"[^>]*>([^<]*)<", row[0]) == ["3s", "2s"]
 

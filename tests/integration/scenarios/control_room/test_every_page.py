@@ -101,13 +101,13 @@ def test_a_run_under_the_global_stop_tells_what_it_waits_for(
     api = f"/api/v1/runs/{run.pk}"
     for address in (page, reverse("admin:scenarios_run_changelist"), api, "/admin/now/"):
         assert "the global stop, pulled by berta (an incident)" in logged_in.get(address).content.decode()
-    assert "no worker has shown itself" not in logged_in.get(page).content.decode()
+    assert "no worker has been seen" not in logged_in.get(page).content.decode()
     live = reverse("admin:scenarios_run_live", args=[run.pk])
     seen = live_mark(logged_in.get(page).content.decode())
     assert logged_in.get(live, {"after": seen}).status_code == 204
     global_stop.release_global_stop()
     changed = logged_in.get(live, {"after": seen})
-    assert "waiting: no worker has shown itself" in changed.content.decode()
+    assert "waiting: no worker has been seen" in changed.content.decode()
     assert logged_in.get(api).json()["waiting_for"] == ""
 
 
@@ -127,3 +127,16 @@ def test_runs_with_more_scenarios_than_an_answer_has_columns(logged_in: Client) 
     """A count would be a column: SQLite has 2,000 of them in an answer, PostgreSQL 1,664."""
     Scenario.objects.bulk_create(Scenario(name=f"scenario-{number}", document="") for number in range(2_500))
     assert logged_in.get(reverse("admin:scenarios_run_changelist"), {"_facets": "True"}).status_code == 200
+
+
+@pytest.mark.parametrize("model", [Fault, Run, Scenario, Service])
+def test_empty_list_says_what_to_do(logged_in: Client, model: type[Fault | Run | Scenario | Service]) -> None:
+    address = reverse(f"admin:scenarios_{model._meta.model_name}_changelist")
+    names, hint = model._meta.verbose_name_plural, admin.site._registry[model].empty_hint  # type: ignore[attr-defined]
+    content = logged_in.get(address).content.decode()
+    assert hint
+    assert f"There are no {names} yet. {hint}" in content
+    assert (
+        f"No {names} match the search and the filters."
+        in logged_in.get(address, {"q": "none"}).content.decode()
+    )

@@ -78,7 +78,7 @@ def test_home_shows_what_is_injected_now_and_what_ends_it(admin_client: Client) 
     telling = Telling()
     telling.begin()
     home = admin_client.get("/admin/")
-    for words in ("Injected now", SLOWED, "without the run it stays, because no watchdog works"):
+    for words in ("Injected now", SLOWED, "without the run it stays, because no watchdog is running"):
         assert words in home.content.decode()
     Fault.objects.update(lease_seconds=15)
     leased = admin_client.get("/admin/now/").content.decode()
@@ -189,7 +189,7 @@ def test_a_fault_is_acknowledged_with_a_reason_by_who_may(admin_client: Client, 
     assert Run.objects.get().rollback == Rollback.CLEAN
 
 
-def test_to_acknowledge_is_a_permission_of_its_own(client: Client, outstanding: Fault) -> None:
+def test_acknowledging_needs_its_own_permission(client: Client, outstanding: Fault) -> None:
     user = User.objects.create_user("runner", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=["view_fault", "stop_run"]))
     client.force_login(user)
@@ -232,7 +232,7 @@ def test_an_address_that_names_nothing_is_not_found(admin_client: Client, page: 
 
 def test_the_global_stop_says_how_many_runs_it_stops(admin_client: Client) -> None:
     answer = admin_client.post(reverse("admin:global_stop"), {"reason": "a test"}, follow=True)
-    assert "Stopping no run. Faults are undone first." in answer.content.decode()
+    assert "Stopping no runs. Faults are undone first." in answer.content.decode()
 
 
 def test_refused_user_learns_which_permission_to_ask_for(client: Client) -> None:

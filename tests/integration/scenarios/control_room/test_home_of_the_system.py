@@ -21,8 +21,8 @@ from tests.servers.fault_proxy import TOKEN, running_fault_proxy
 
 pytestmark = pytest.mark.django_db
 
-NOBODY = "Nobody tries again to undo it: no watchdog has shown itself"
-GOES_ON = "The watchdog goes on trying."
+NOBODY = "Nothing retries the undo: no watchdog has been seen"
+GOES_ON = "The watchdog keeps trying."
 NOW, TARGETS = "/admin/now/", "/admin/targets/"
 
 
@@ -55,13 +55,13 @@ def test_nobody_is_said_to_go_on_trying_while_no_watchdog_lives(admin_client: Cl
     for address in ("/admin/", page):
         content = read(admin_client, address)
         assert GOES_ON in content
-        assert "Nobody tries" not in content
+        assert "Nothing retries" not in content
 
 
 def test_watchdog_that_was_seen_in_the_future_does_not_count_as_alive(admin_client: Client) -> None:
     record_heartbeat("watchdog", "here:1")
     Heartbeat.objects.update(seen_at=timezone.now() + timedelta(hours=1))  # the clock was set back
-    assert "no watchdog has shown itself" in read(admin_client, "/admin/")
+    assert "no watchdog has been seen" in read(admin_client, "/admin/")
 
 
 def test_home_shows_when_the_last_watchdog_ends_and_when_one_begins(admin_client: Client) -> None:
@@ -70,7 +70,7 @@ def test_home_shows_when_the_last_watchdog_ends_and_when_one_begins(admin_client
     assert "retries undos, starts schedules and sends messages" not in alive.content.decode()  # no worker yet
     mark = alive.context["mark"]
     Heartbeat.objects.all().delete()
-    assert "no watchdog has shown itself" in admin_client.get(NOW, {"after": mark}).content.decode()
+    assert "no watchdog has been seen" in admin_client.get(NOW, {"after": mark}).content.decode()
     record_heartbeat("watchdog", "here:1")
     assert admin_client.get(NOW, {"after": mark}).status_code == 204
 
@@ -80,7 +80,7 @@ def test_processes_that_work_are_said_to_be_well(admin_client: Client, settings:
     record_heartbeat("watchdog", "here:1")
     record_heartbeat("worker", "here:2")
     content = read(admin_client, "/admin/")
-    assert "no run now, at most 7" in content
+    assert "no runs now, at most 7" in content
     assert "retries undos, starts schedules and sends messages" in content
 
 
@@ -111,7 +111,7 @@ def test_outstanding_fault_of_a_run_that_goes_on_is_stopped_with_its_run(admin_c
     telling.begin()
     Fault.objects.update(state="outstanding", undo_tries=1)
     content = read(admin_client, "/admin/")
-    assert "Its run tries again, but afterwards nobody will" in content
+    assert "Its run retries the undo, but nothing will after the run" in content
     assert f'action="{reverse("admin:scenarios_run_stop", args=[telling.run.pk])}"' in content
     assert "Acknowledge…" not in content
     Run.objects.update(lease_until=timezone.now() - timedelta(seconds=1))  # its worker has died
@@ -178,7 +178,7 @@ def test_targets_say_how_they_answer_now(
         assert reverse("admin:scenarios_host_change", args=[host.pk]) in content
         client.force_login(someone("eve", "view_host"))
         assert "Fault proxy" not in read(client, TARGETS)
-    assert content.count("not well") == 1
-    assert read(admin_client, TARGETS).count("not well") == 3
+    assert content.count("not working") == 1
+    assert read(admin_client, TARGETS).count("not working") == 3
     client.force_login(someone("fay", "view_run"))
     assert client.get(TARGETS).status_code == 403

@@ -84,7 +84,7 @@ def test_link_is_used_once(admin_client: Client) -> None:
     assert not User.objects.filter(username="bob").exists()
 
 
-def test_of_two_who_accept_at_once_one_is_refused(admin_client: Client) -> None:
+def test_second_of_two_concurrent_acceptances_is_refused(admin_client: Client) -> None:
     invite(admin_client)
     seen_by_both = Invitation.objects.get()
     invitations.accept_invitation(seen_by_both, User(username="ann"))

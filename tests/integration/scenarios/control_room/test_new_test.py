@@ -72,7 +72,7 @@ def test_three_steps_lead_to_a_scenario_that_can_be_run(admin_client: Client) ->
         ({"dependency": "'; DROP"}, "Select a valid choice"),
     ],
 )
-def test_what_cannot_be_is_said_at_its_field(
+def test_impossible_value_is_reported_at_its_field(
     admin_client: Client, changes: dict[str, str], words: str
 ) -> None:
     answer = admin_client.post(SLOW, {**CHOSEN, "new_name": "mine", "save": "yes", **changes})
@@ -100,7 +100,7 @@ def test_an_address_that_was_made_up_begins_again(admin_client: Client, query: s
     assert admin_client.get(PAGE + query).status_code == 200
 
 
-def test_who_may_not_add_scenarios_is_refused(client: Client) -> None:
+def test_page_needs_the_permission_to_add_scenarios(client: Client) -> None:
     client.force_login(User.objects.create_user("reader", is_staff=True))
     assert client.get(PAGE).status_code == 403
 

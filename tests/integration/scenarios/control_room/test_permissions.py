@@ -233,7 +233,7 @@ def test_a_runner_cannot_approve_his_own_nor_a_superuser_or_administrator(client
         assert run.state == RunState.AWAITING_APPROVAL
 
 
-def test_what_one_person_asks_for_another_approves_and_the_page_says_so(client: Client) -> None:
+def test_request_of_one_person_is_approved_by_another_and_shown_so(client: Client) -> None:
     exchange(is_protected=True)
     run = asked_run(someone("ann", "run_scenario"))
     bob = someone("bob")

@@ -175,7 +175,7 @@ def test_a_poll_without_a_change_takes_3_queries_no_body_and_no_longer_for_2000_
     assert quickest(lambda: admin_client.get(poll)) <= TIMES_AS_LONG * of_few
 
 
-@pytest.mark.parametrize(("origin", "words"), [("cli", "on the command line"), ("admin", "in the browser")])
+@pytest.mark.parametrize(("origin", "words"), [("cli", "the command line"), ("admin", "the browser")])
 def test_the_page_shows_who_started_a_run_and_how(origin: str, words: str) -> None:
     assert Run(started_from=origin).started_in_words == words
 
@@ -190,7 +190,7 @@ def test_a_step_of_a_phase_that_was_cut_short_ends_with_it(telling: Telling) -> 
     assert (step.verdict, step.ended) == ("not judged", history.phases[0].ended)
 
 
-def test_what_happens_while_a_page_is_built_is_left_to_the_next_poll(telling: Telling) -> None:
+def test_events_during_the_rendering_are_left_to_the_next_poll(telling: Telling) -> None:
     telling.begin()
     run = Run.objects.get(pk=telling.run.pk)
     telling.tell("validation_started", "orders are still accepted")
@@ -289,11 +289,11 @@ def test_why_a_run_waits_is_the_present_reason(admin_client: Client) -> None:
     first, second = (
         run_commands.start_run(DOCUMENT, {}, origin="cli", scenario=stored) for _number in range(2)
     )
-    assert "waiting: no worker has shown itself" in page(admin_client, second)
+    assert "waiting: no worker has been seen" in page(admin_client, second)
     Heartbeat.objects.create(name="worker", seen_at=timezone.now())
     assert "waiting: a worker will take it" in page(admin_client, first)
     content = page(admin_client, second)
-    assert "waiting: 1 run before it in line" in content
+    assert "waiting: 1 run before it in the queue" in content
     assert admin_client.get(next_poll(content)).status_code == 204
     global_stop.pull_global_stop(by="berta", reason="an incident")
     for said in (page(admin_client, second), admin_client.get(next_poll(content)).content.decode()):

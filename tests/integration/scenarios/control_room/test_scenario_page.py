@@ -46,7 +46,7 @@ def test_a_valid_draft_is_answered_with_its_plan_as_a_picture(admin_client: Clie
     assert "3 phases, 1 fault, 6 validations, 1 guard" in answer["plan"]
 
 
-def test_what_a_document_names_is_escaped_in_the_picture(admin_client: Client) -> None:
+def test_names_from_documents_are_escaped_in_the_picture(admin_client: Client) -> None:
     sly = DOCUMENT.replace("slow the exchange down", '"<script>alert(1)</script>"')
     answer = admin_client.post(reverse(DRAFT), sly, content_type="application/yaml").json()
     assert "&lt;script&gt;" in answer["plan"]

@@ -80,7 +80,7 @@ def test_a_schedule_is_written_on_the_page_with_its_author_and_next_time(admin_c
         ("cron", "0 12 * * MON", "is never due within its window"),
     ],
 )
-def test_what_makes_no_sense_is_said_at_its_field(
+def test_invalid_value_is_reported_at_its_field(
     admin_client: Client, field: str, value: str, words: str
 ) -> None:
     answer = admin_client.post(ADD, {**GIVEN, field: value})

@@ -38,7 +38,7 @@ def test_no_page_has_a_script_a_style_or_an_address_that_the_policy_would_stop(
 
 
 @pytest.mark.parametrize(("page", "most_kib"), [("/admin/", 60), ("/admin/scenarios/scenario/add/", 250)])
-def test_what_a_browser_loads_for_a_page_is_small(admin_client: Client, page: str, most_kib: int) -> None:
+def test_assets_of_a_page_are_small(admin_client: Client, page: str, most_kib: int) -> None:
     content = admin_client.get(page).content
     loaded = [content] + [
         read_static_file(name) for name in re.findall(r'(?:src|href)="/static/([^"]+)"', str(content))

@@ -149,7 +149,7 @@ def test_too_many_are_refused_however_they_were_selected(
     monkeypatch.setattr(scenario_actions, "MAX_RUN_AT_ONCE", 2)
     rows = [store(f"number-{number}") for number in range(3)]
     content = choose(admin_client, "run_selected", rows[0], select_across="1", post="yes").content.decode()
-    assert "3 scenarios are selected, and at most 2 can be at once" in content
+    assert "3 scenarios are selected; at most 2 can be changed at once" in content
     assert not Run.objects.exists()
 
 
@@ -206,7 +206,7 @@ def test_a_document_that_is_no_longer_valid_keeps_its_tags_and_the_others_change
 # Deleting
 
 
-def test_what_is_held_is_named_before_and_the_rest_is_deleted(admin_client: Client) -> None:
+def test_held_rows_are_listed_and_the_others_deleted(admin_client: Client) -> None:
     registered_services.register_service("free", "http://127.0.0.1:2")
     exchange()
     telling = Telling()
@@ -268,7 +268,7 @@ def test_deleting_runs_is_a_permission_of_its_own(client: Client) -> None:
     assert Run.objects.filter(pk=run.pk).exists()
 
 
-def test_at_most_so_many_runs_are_deleted_at_once(admin_client: Client) -> None:
+def test_number_of_runs_deleted_at_once_is_limited(admin_client: Client) -> None:
     Run.objects.bulk_create(
         Run(
             scenario_name="old",
@@ -286,7 +286,7 @@ def test_at_most_so_many_runs_are_deleted_at_once(admin_client: Client) -> None:
     content = choose(
         admin_client, "delete_selected", run, model="run", select_across="1", post="yes"
     ).content.decode()
-    assert f"{MAX_SELECTED + 1} runs are selected, and at most {MAX_SELECTED} can be at once" in content
+    assert f"{MAX_SELECTED + 1} runs are selected; at most {MAX_SELECTED} can be changed at once" in content
     assert Run.objects.count() == MAX_SELECTED + 1
 
 

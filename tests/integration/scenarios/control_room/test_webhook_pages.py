@@ -117,7 +117,7 @@ def test_a_test_is_written_and_a_delivery_is_sent_again_by_a_button(admin_client
     assert "418" in admin_client.get(build_page_address(webhook)).content.decode()
 
 
-def test_who_may_only_look_changes_nothing_and_sends_nothing(client: Client) -> None:
+def test_viewers_can_neither_change_nor_send(client: Client) -> None:
     looker = User.objects.create_user("looker", is_staff=True)
     looks = ("view_webhook", "view_delivery")
     looker.user_permissions.set(Permission.objects.filter(codename__in=looks))

@@ -68,7 +68,7 @@ def find_links(section: str, page: str) -> list[str]:
     return [html.unescape(found) for found in re.findall(rf'href="({re.escape(page)}\?[^"]+)"', section)]
 
 
-def test_what_a_fault_proxy_leads_to_is_suggested_until_a_scenario_or_suite_breaks_it(
+def test_upstream_of_a_fault_proxy_is_suggested_until_a_scenario_or_suite_breaks_it(
     admin_client: Client,
 ) -> None:
     save_scenario(read_document(SLOW))
@@ -97,7 +97,7 @@ def test_what_a_fault_proxy_leads_to_is_suggested_until_a_scenario_or_suite_brea
 
 
 @pytest.mark.prometheus
-def test_what_prometheus_has_calls_to_is_suggested_with_a_scenario_and_a_suite(
+def test_called_services_in_prometheus_are_suggested_with_a_scenario_and_a_suite(
     admin_client: Client, settings: Settings, tmp_path: Path
 ) -> None:
     rules = [{"record": metric, "expr": "vector(1)", "labels": labels} for metric, labels in CALLS]
@@ -117,7 +117,7 @@ def test_what_prometheus_has_calls_to_is_suggested_with_a_scenario_and_a_suite(
         wait_for(lambda: list_names() == ["10.0.0.7", "payments", "shop-db"], what="the calls are recorded")
         section = read_section(admin_client, shop)
     assert "calls to it in traces_service_graph_request_total" in section
-    assert "Name its fault proxy to break it." in section  # of payments
+    assert "To break it, enter its fault proxy." in section  # of payments
     (address,) = find_links(section, reverse("admin:scenarios_scenario_add"))
     document = str(admin_client.get(address).context["adminform"].form.initial["document"])
     plan = build_plan(read_document(document), {})

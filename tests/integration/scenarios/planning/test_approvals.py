@@ -193,9 +193,7 @@ def test_an_attempt_after_an_interruption_needs_no_second_approval(awaiting: Run
     assert claim(again) is not None
 
 
-def test_who_asked_and_who_approved_is_known_after_their_accounts_are_gone(
-    awaiting: Run, ann: User, bob: User
-) -> None:
+def test_names_of_requester_and_approver_outlive_their_accounts(awaiting: Run, ann: User, bob: User) -> None:
     approvals.approve(read_approval(awaiting), by=bob)
     ann.delete()
     bob.delete()
@@ -275,7 +273,7 @@ def test_author_of_the_scenario_cannot_approve_its_schedule(ann: User, bob: User
         approvals.approve(schedule.approvals.get(), by=ann)
 
 
-def test_what_changed_while_someone_looked_at_it_cannot_be_approved(schedule: Schedule, bob: User) -> None:
+def test_schedule_that_changed_during_the_review_cannot_be_approved(schedule: Schedule, bob: User) -> None:
     asked = schedule.approvals.get()
     stored(DOCUMENT.replace("default: 5", "default: 50"))
     with pytest.raises(NotWaiting, match="has changed since"):

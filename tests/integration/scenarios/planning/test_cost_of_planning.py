@@ -102,7 +102,7 @@ def test_a_look_for_approvals_takes_as_many_queries_for_many_schedules_as_for_fe
     assert Approval.objects.pending().count() == Schedule.objects.count()
 
 
-def test_what_waits_for_an_approval_that_is_no_longer_needed_is_withdrawn(schedule: Schedule) -> None:
+def test_request_for_an_approval_that_is_no_longer_needed_is_withdrawn(schedule: Schedule) -> None:
     exchange(is_protected=True)
     due.request_approvals()
     assert Approval.objects.pending().count() == 1

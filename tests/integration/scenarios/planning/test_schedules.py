@@ -83,7 +83,7 @@ def test_outcomes_of_due_times_are_counted(
     assert value(exposition, "scenario_scheduled_times_total", schedule="counted", outcome="started") == 1
 
 
-def test_of_many_missed_times_the_last_one_within_the_grace_is_caught_up(ann: User) -> None:
+def test_only_the_last_missed_time_within_the_grace_is_caught_up(ann: User) -> None:
     schedule = scheduled(ann, due=minute(600), cron="*/10 * * * *", grace_minutes=15)
     planning_due.start_due(timezone.now())
     caught_up, missed = noted(schedule)
@@ -107,7 +107,7 @@ def test_missed_times_are_counted_up_to_a_thousand(ann: User) -> None:
     assert ScheduledTime.objects.count() == 2
 
 
-def test_what_was_due_while_it_was_paused_is_not_caught_up(ann: User) -> None:
+def test_times_due_during_a_pause_are_not_caught_up(ann: User) -> None:
     schedule = scheduled(ann, due=minute(2))
     schedules.pause(schedule, paused=True)
     assert planning_due.start_due(timezone.now()) == 0
@@ -225,7 +225,7 @@ def test_runs_outlive_their_schedule(ann: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_four_watchdogs_at_once_one_starts_the_run() -> None:
+def test_one_of_four_concurrent_watchdogs_starts_the_run() -> None:
     stored()
     ann = someone("ann", "run_scenario")
     now = timezone.now()  # once: another minute would be another time to start

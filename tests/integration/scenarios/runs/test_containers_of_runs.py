@@ -138,8 +138,8 @@ def test_runs_of_the_same_containers_wait_for_each_other(
     if not later_waits_for:
         assert (*waiting, *held) == ("", "", "", "")
         return
-    assert " is waited for by first" in waiting[0]
-    assert waiting[1].startswith(f"{later_waits_for} is waited for by first")
+    assert all(sentence.startswith("first") for sentence in waiting)
+    assert waiting[1].endswith(f" is waiting for {later_waits_for}")
     assert all(" is held by first" in sentence for sentence in held)
     assert {sentence.partition(" is held")[0] for sentence in held} <= {earlier_holds, later_waits_for}
 

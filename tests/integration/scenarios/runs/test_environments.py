@@ -184,7 +184,7 @@ def test_a_fault_is_undone_where_it_is_although_the_environment_has_changed(
     assert Fault.objects.get().state == FaultState.UNDONE
 
 
-def test_what_a_dead_worker_left_is_undone_in_its_environment(
+def test_faults_of_a_dead_worker_are_undone_in_their_environment(
     production: Recorder, staging: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scenarios.engine.injection.UNDO_DELAYS", ())
@@ -230,7 +230,7 @@ def test_an_environment_that_a_run_holds_cannot_be_deleted(staging: Recorder) ->
         ({"variables": {"a": {}}}, "'a' is not text, a number"),
     ],
 )
-def test_what_is_not_valid_is_not_stored(production: Recorder, fields: Any, sentence: str) -> None:
+def test_invalid_environment_is_not_stored(production: Recorder, fields: Any, sentence: str) -> None:
     with pytest.raises(ValidationError) as refusal:
         environments.put_environment("staging", fields, by=None)
     assert sentence in str(refusal.value)

@@ -80,7 +80,7 @@ def test_an_approval_does_not_cover_a_protected_service_to_which_the_environment
     assert (staging.asked, production.asked) == ([], [])
 
 
-def test_of_two_people_who_add_an_environment_at_once_the_second_changes_it(production: Recorder) -> None:
+def test_second_of_two_concurrent_additions_of_an_environment_changes_it(production: Recorder) -> None:
     def add(number: int) -> str:
         try:
             return str(put(f"http://127.0.0.1:{number}").services["shop"]["base_url"])

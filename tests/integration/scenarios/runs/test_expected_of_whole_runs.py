@@ -1,7 +1,6 @@
 """What is expected of lists, of several series and of slow answers, carried out against real servers."""
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
@@ -13,6 +12,7 @@ from scenarios.models import Run
 from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor
+from tests.servers.serving import serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,12 +54,10 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Answers)) as server:
         address = f"http://127.0.0.1:{server.server_port}"
         registered_services.register_service("target", address)
         yield address
-        server.shutdown()
 
 
 def carried_out(probe: str, expect: str) -> Run:

@@ -11,7 +11,8 @@ from django.utils import timezone
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.models import Run, RunFigures
 from scenarios.runs import lifecycle
-from scenarios.runs.figures import FigureKey, compare_run, digest_document, encode_figures
+from scenarios.runs.comparisons import compare_run
+from scenarios.runs.figures import FigureKey, digest_document, encode_figures
 from scenarios.runs.history import read_history
 from scenarios.runs.regressions import settle_figures
 from tests.integration.scenarios.story_rows import DOCUMENT, Telling

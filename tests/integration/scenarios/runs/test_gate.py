@@ -258,7 +258,7 @@ def test_a_second_service_at_the_address_is_protected_with_it(custody: Recorder)
 
 
 @pytest.mark.parametrize("change", ["protected", "moved there", "registered there"])
-def test_what_is_protected_or_moved_while_a_run_is_queued_waits_at_the_claim(change: str, ann: User) -> None:
+def test_protection_or_move_of_a_service_is_noticed_at_the_claim(change: str, ann: User) -> None:
     with recording() as target:
         do = {"http": {"url": f"http://localhost:{target.port}/x", "method": "POST"}}
         if change == "protected":
@@ -275,7 +275,7 @@ def test_what_is_protected_or_moved_while_a_run_is_queued_waits_at_the_claim(cha
         assert target.asked == ["POST /x"]
 
 
-def test_what_is_protected_during_a_run_is_refused_from_then_on_but_its_fault_is_undone(
+def test_service_protected_during_a_run_is_refused_from_then_on_but_its_fault_is_undone(
     shop: Recorder,
 ) -> None:
     def protect(request: Any) -> None:

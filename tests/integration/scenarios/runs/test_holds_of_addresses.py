@@ -65,7 +65,7 @@ def _shop_in_a_secret(shop: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_shop_in_a_secret")
-def test_what_a_secret_hid_is_held_from_the_first_request_on(shop: Recorder) -> None:
+def test_address_hidden_by_a_secret_is_held_from_the_first_request_on(shop: Recorder) -> None:
     holders: list[list[str]] = []
     shop.before_answer = in_the_database(
         lambda _request: holders.append(list(Hold.objects.values_list("service", flat=True)))
@@ -77,7 +77,7 @@ def test_what_a_secret_hid_is_held_from_the_first_request_on(shop: Recorder) -> 
 
 
 @pytest.mark.usefixtures("_shop_in_a_secret")
-def test_what_a_secret_hid_and_another_run_holds_is_refused(shop: Recorder) -> None:
+def test_address_hidden_by_a_secret_and_held_by_another_run_is_refused(shop: Recorder) -> None:
     by_name = queued(document(actions=[action({"http": {"service": "shop", "method": "POST"}})]))
     assert leases.claim_run(by_name.id, 1, worker="a:1") is not None
     hidden = document(actions=[action({"http": {"url": "${secret:SHOP}", "method": "POST"}})])
@@ -180,7 +180,7 @@ def test_a_redirect_leads_to_no_address_that_another_run_holds(target: Recorder,
 
 @pytest.mark.usefixtures("_target_in_a_secret")
 @pytest.mark.parametrize("is_registered", [True, False])
-def test_what_only_the_undo_hides_is_held_as_long_as_the_fault_is_there(
+def test_address_hidden_in_the_undo_is_held_as_long_as_the_fault(
     target: Recorder, is_registered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scenarios.engine.injection.UNDO_DELAYS", ())
@@ -199,7 +199,7 @@ def test_what_only_the_undo_hides_is_held_as_long_as_the_fault_is_there(
 
 
 @pytest.mark.usefixtures("_target_in_a_secret")
-def test_what_a_secret_hid_is_held_for_a_second_fault_too(target: Recorder) -> None:
+def test_address_hidden_by_a_secret_is_held_for_a_second_fault_too(target: Recorder) -> None:
     seen: list[list[str]] = []
     target.before_answer = in_the_database(
         lambda _request: seen.append([name for row in Fault.objects.all() for name in row.services])

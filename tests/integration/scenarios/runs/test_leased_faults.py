@@ -128,7 +128,7 @@ def look_for_targets(fault: str) -> Targets:
     return warnings.look_for_targets(build_plan(document, {}))
 
 
-def test_what_a_fault_would_meet_is_known_before_the_run(
+def test_obstacles_of_a_fault_are_known_before_the_run(
     proxy: RunningProxy, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     found = look_for_targets("refuse: true")

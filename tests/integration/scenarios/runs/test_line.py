@@ -52,7 +52,7 @@ def claimed_run() -> Run | None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_of_many_runs_on_few_services_none_is_overtaken_on_its_service(settings: Any, seed: int) -> None:
+def test_runs_on_one_service_keep_their_order(settings: Any, seed: int) -> None:
     settings.MAX_CONCURRENT_RUNS = 3
     chance = random.Random(seed)  # noqa: S311 - an order to finish in
     names = [f"service-{number}" for number in range(5)]
@@ -99,7 +99,7 @@ def test_a_run_of_two_services_is_not_overtaken_for_ever_by_those_of_one() -> No
     both, later = queued("one", "two"), queued("two")
     assert claim() is None  # `later` would keep `both` waiting
     later.refresh_from_db()
-    assert "is waited for by" in later.waiting_for
+    assert "is waiting for" in later.waiting_for
     assert "queued earlier" in later.waiting_for
     assert claimed is not None
     finish(claimed)

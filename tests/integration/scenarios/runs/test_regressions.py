@@ -17,13 +17,8 @@ from scenarios.models import Fault, Run, RunFigures
 from scenarios.ports import Event
 from scenarios.reports import render_report
 from scenarios.runs import ledger, lifecycle
-from scenarios.runs.figures import (
-    Comparison,
-    FigureKey,
-    compare_run,
-    digest_document,
-    encode_figures,
-)
+from scenarios.runs.comparisons import Comparison, compare_run
+from scenarios.runs.figures import FigureKey, digest_document, encode_figures
 from scenarios.runs.history import read_history
 from scenarios.runs.regressions import settle_figures
 from scenarios.supervision import retention
@@ -133,8 +128,8 @@ def test_a_run_that_recovers_three_times_slower_fails_by_its_regression() -> Non
     store_earlier_runs(*[2.0] * 5)
     run = carry_out(6.0, limits=TWICE)
     assert run.outcome == Outcome.FAILED
-    slower = "the time to recover was 6s, more than 2x of 2s"
-    assert run.reason == f"{slower}, the median of the last 5 passed runs of this document"
+    slower = "the time to recover was 6s, more than 2x the median of the last 5 passed runs of this document"
+    assert run.reason == f"{slower}, 2s"
     assert carry_out(2.1, limits=TWICE).outcome == Outcome.PASSED
     suite = ET.fromstring(render_report(run, "junit")).find("testsuite")  # noqa: S314 - our own
     assert suite is not None
@@ -160,7 +155,7 @@ def test_page_reports_and_api_say_what_is_usual(admin_client: Client) -> None:
     for content in (page, render_report(run, "html").decode()):
         assert "usually 2" in content
         assert "▲ unusual" in content
-        assert f"time to pass of {BACK}" in content
+        assert f"time to pass ({BACK})" in content
     content = json.loads(render_report(run, "json"))
     by_figure = {
         (comparison["figure"], comparison["validation"]): comparison for comparison in content["comparison"]

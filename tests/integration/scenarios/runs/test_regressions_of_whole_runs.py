@@ -1,6 +1,5 @@
 """A service that has become slower to recover: real runs of its scenario report it, and fail."""
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -12,8 +11,9 @@ from scenarios.library import services as registered_services
 from scenarios.models import Run
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor
-from scenarios.runs.figures import compare_run
+from scenarios.runs.comparisons import compare_run
 from scenarios.runs.history import read_history
+from tests.servers.serving import serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,13 +72,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[RecoveringServer]:
-    with RecoveringServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
-        thread.start()
+    with serving(RecoveringServer(("127.0.0.1", 0), Handler)) as running:
         registered_services.register_service("shop", f"http://127.0.0.1:{running.server_port}")
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def carry_out() -> Run:
@@ -98,7 +94,7 @@ def test_a_recovery_that_takes_three_times_as_long_is_unusual_and_fails_the_run(
     slow = carry_out()
     assert slow.outcome == Outcome.FAILED
     assert slow.reason.startswith("the time to recover was ")
-    assert "more than 1.2x of " in slow.reason
+    assert "more than 1.2x the median of the last " in slow.reason
     compared = compare_run(read_history(slow)).time_to_recover
     assert compared is not None
     assert compared.is_unusual

@@ -145,7 +145,7 @@ def test_a_health_check_uses_them(first: Recorder) -> None:
         ({"tls": {"verfy": False}}, "tls.verfy: "),
     ],
 )
-def test_what_is_not_valid_is_refused(fields: dict[str, Any], sentence: str) -> None:
+def test_invalid_credentials_are_refused(fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValidationError, match=sentence.replace(".", r"\.")):
         registered_services.register_service("first", "http://127.0.0.1:1", **fields)
     assert not Service.objects.exists()

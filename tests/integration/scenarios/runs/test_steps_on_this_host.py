@@ -100,7 +100,7 @@ def test_a_run_of_what_is_no_longer_allowed_ends_errored_and_injects_nothing(set
     assert not Fault.objects.exists()
 
 
-def test_what_the_site_does_not_allow_is_refused_when_it_is_started(settings: Settings) -> None:
+def test_steps_that_the_site_forbids_are_refused_at_the_start(settings: Settings) -> None:
     settings.ALLOWED_COMMANDS = ("true",)
     with pytest.raises(InvalidDocument, match="'sh' is not allowed on this site"):
         run_commands.start_run(DOCUMENT, {}, origin="cli")

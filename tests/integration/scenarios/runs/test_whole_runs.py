@@ -137,7 +137,7 @@ def test_a_service_that_cannot_be_reached_fails_the_run_with_its_address_in_the_
     assert (run.rollback, target.active) == (Rollback.CLEAN, 0)
 
 
-def test_what_no_database_takes_is_kept_in_a_form_that_every_database_takes(target: Target) -> None:
+def test_unstorable_results_are_kept_in_a_storable_form(target: Target) -> None:
     run = carried_out("/odd", '{json: {"$.text": never}}')
     assert run.outcome == Outcome.FAILED
     seen = Event.objects.get(run=run, kind="validation_failed").detail["seen"]

@@ -44,7 +44,7 @@ def test_cells_run_in_the_environment_of_the_suite() -> None:
     assert (refused.state, refused.reason) == (TriedState.SKIPPED, "'cache' names no fault proxy")
 
 
-def test_what_is_proved_in_one_environment_is_not_proved_in_another() -> None:
+def test_proof_in_one_environment_is_no_proof_in_another() -> None:
     suite = store_suite(THERE)
     proofs = suite.cells.filter(proved_at__isnull=False)
     suite.cells.update(state=CellState.SURVIVED, proved_at=timezone.now())

@@ -112,7 +112,7 @@ def test_a_suite_is_written_and_run_and_stopped_in_the_browser(suite: Suite, adm
     assert "did you mean" in wrong.content.decode()
     started = admin_client.post(reverse("admin:scenarios_suite_run", args=[suite.pk]), follow=True)
     assert "dependency-slow" in started.content.decode()
-    assert "goes on since" in page(admin_client, suite)
+    assert "has been running since" in page(admin_client, suite)
     again = admin_client.post(reverse("admin:scenarios_suite_run", args=[suite.pk]), follow=True)
     assert "cannot be started now" in again.content.decode()
     admin_client.post(reverse("admin:scenarios_suite_stop", args=[suite.pk]))

@@ -80,7 +80,7 @@ def test_cells_run_one_after_another_and_the_matrix_has_their_evidence(suite: Su
         ({"outcome": Outcome.TIMED_OUT}, TriedState.ERRORED, SuiteOutcome.ERRORED),
     ],
 )
-def test_what_a_run_shows_decides_its_cell(
+def test_result_of_a_run_decides_its_cell(
     suite: Suite, end: dict[str, Any], state: TriedState, outcome: SuiteOutcome
 ) -> None:
     suite_run = start_suite(suite, origin="cli")
@@ -104,7 +104,7 @@ def test_a_run_that_proves_nothing_leaves_the_last_proof(suite: Suite) -> None:
     assert set(suite.cells.values_list("state", flat=True)) == {CellState.SURVIVED}
 
 
-def test_what_cannot_be_injected_is_skipped_with_the_reason(suite: Suite) -> None:
+def test_faults_that_cannot_be_injected_are_skipped_with_the_reason(suite: Suite) -> None:
     Service.objects.filter(name="cache").update(proxy="")
     suite_run = start_suite(suite, origin="cli")
     end_run(find_current(suite_run), Outcome.PASSED)

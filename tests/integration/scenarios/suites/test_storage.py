@@ -45,7 +45,7 @@ def test_a_suite_has_a_cell_for_each_dependency_and_fault() -> None:
     assert obstacles == {"cpu": "the suite names no host of 'shop-db'"}
 
 
-def test_what_was_proved_is_kept_for_the_cells_that_a_new_version_still_has() -> None:
+def test_proofs_are_kept_for_cells_that_a_new_version_still_has() -> None:
     suite = store_suite()
     now = timezone.now()
     SuiteCell.objects.filter(fault__in=["slow", "hanging"]).update(state=CellState.SURVIVED, proved_at=now)

@@ -138,7 +138,7 @@ def test_names_fail_lie_and_are_slow(
     assert "has no effect" in inject("f4")["reason"]
 
 
-def test_what_is_not_a_query_has_no_name() -> None:
+def test_message_that_is_not_a_query_has_no_name() -> None:
     assert read_query_name(build_query("a.b")) == "a.b"
     for data in (b"", bytes(12), build_query("a.b")[:-3], b"\xff" * 40, build_query("a" * 60)[:40]):
         assert read_query_name(data) is None

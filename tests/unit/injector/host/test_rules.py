@@ -166,5 +166,7 @@ def test_a_kernel_that_refuses_rules_is_reported_before_anything_is_injected(
     host = TargetHost(tmp_path, inside)
     answer = host.inject("f1", "blackhole", to="127.0.0.1", port=get_port(server))
     assert (answer["ok"], answer["code"]) == (False, "impossible")
-    assert "'blackhole' cannot be injected here: this kernel takes no rules of nftables" in answer["reason"]
+    assert (
+        "'blackhole' cannot be injected here: this kernel does not support nftables rules" in answer["reason"]
+    )
     assert host.ask("sweep")["active"] == []

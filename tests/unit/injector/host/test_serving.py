@@ -108,7 +108,7 @@ def test_guardians_that_have_ended_are_let_go(tmp_path: Path, options: list[str]
         wait_for(has_none, what="nothing is left of the guardian")
 
 
-def test_what_the_host_allows_is_read_for_each_request(tmp_path: Path) -> None:
+def test_policy_of_the_host_is_read_for_each_request(tmp_path: Path) -> None:
     rules = tmp_path / "rules.json"
     with serve(
         [str(PROGRAM), "--state", str(tmp_path / "state"), "--allow-list", str(rules)], tmp_path

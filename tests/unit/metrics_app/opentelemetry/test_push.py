@@ -52,7 +52,7 @@ def test_a_histogram_has_the_boundaries_of_the_catalogue(
     assert (point.count, point.sum) == (3, pytest.approx(100_000.3))
 
 
-def test_what_adds_up_over_processes_is_a_sum_and_what_does_not_is_a_gauge(
+def test_gauges_that_add_up_over_processes_are_pushed_as_sums(
     pushing: OpenTelemetryMetricsAdapter, receiver: Receiver
 ) -> None:
     pushing.request_recorder().begin("GET")
@@ -99,7 +99,7 @@ def test_it_pushes_by_itself_at_the_interval_of_the_environment(
     adapter.close()
 
 
-def test_what_is_recorded_last_is_pushed_when_it_is_closed(
+def test_last_recordings_are_pushed_at_closing(
     pushing: OpenTelemetryMetricsAdapter, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("metrics_app.adapters.opentelemetry.adapter.LAST_PUSH_SECONDS", 300.0)

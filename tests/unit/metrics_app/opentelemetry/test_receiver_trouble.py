@@ -81,7 +81,7 @@ def test_closing_waits_for_a_receiver_in_trouble_no_longer_than_it_may(
     with caplog.at_level(logging.WARNING):
         pushing.close()
     assert time.perf_counter() - start < 30  # a receiver that hangs would be waited for without end
-    assert f"{receiver.endpoint}/v1/metrics did not take them within 0.2 s" in caplog.text
+    assert f"{receiver.endpoint}/v1/metrics did not accept them within 0.2 s" in caplog.text
 
 
 def test_a_receiver_that_is_busy_is_asked_again(
@@ -96,7 +96,7 @@ def test_a_receiver_that_is_busy_is_asked_again(
     assert value(receiver.exposition(), "orders_total") == 1
 
 
-def test_what_a_receiver_refuses_is_logged_and_comes_with_the_next_push(
+def test_refused_push_is_logged_and_sent_with_the_next(
     pushing: OpenTelemetryMetricsAdapter, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.answer = 400
@@ -122,7 +122,7 @@ def test_making_an_adapter_starts_nothing(receiver: Receiver, options: MetricsOp
     assert receiver.pushes == []
 
 
-def test_what_the_sdk_raises_is_logged_and_the_next_push_works(
+def test_sdk_error_is_logged_and_the_next_push_works(
     pushing: OpenTelemetryMetricsAdapter,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,

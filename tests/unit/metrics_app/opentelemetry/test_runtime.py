@@ -63,7 +63,7 @@ def _collected_all_the_time() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_collected_all_the_time")
-def test_what_the_garbage_collector_runs_may_record_at_any_moment(
+def test_finalizers_may_record_at_any_moment(
     pushing: OpenTelemetryMetricsAdapter, receiver: Receiver
 ) -> None:
     def on_collection(_stage: str, _info: dict[str, int]) -> None:

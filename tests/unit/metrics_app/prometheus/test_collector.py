@@ -186,7 +186,9 @@ def test_files_that_are_gone_are_not_kept_open(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
-def test_what_is_no_file_is_foreign(directory: Path, make: Callable[[Path], None]) -> None:
+def test_directory_entries_other_than_files_are_foreign(
+    directory: Path, make: Callable[[Path], None]
+) -> None:
     make(directory / "counter_9.db")
     [skipped] = SlotCollector(directory).collect()
     assert {sample.labels["reason"]: sample.value for sample in skipped.samples}["foreign"] == 1

@@ -100,7 +100,7 @@ def test_without_the_setting_nothing_of_it_is_kept_or_exposed(directory: Path) -
     metrics.close()
 
 
-def test_what_a_process_with_the_setting_left_is_no_gauge_of_one_without(
+def test_created_samples_of_another_process_are_not_shown_without_the_setting(
     metrics: PrometheusMetricsAdapter, directory: Path
 ) -> None:
     record(metrics, "buy")

@@ -1,9 +1,8 @@
-"""Nothing is removed but the adapter's own files, and those only where nobody lives any more."""
+"""Which processes share the folder's counters, and what happens when they or their files are gone."""
 
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from metrics_app.adapters.prometheus import (
     PrometheusMetricsAdapter,
@@ -24,8 +22,6 @@ from metrics_app.adapters.prometheus import (
 from tests.exposition import samples, value
 from tests.other_process import OtherProcess
 
-STOCK_KEY = mmap_key("library", "library_total", [], [], "A library's.")
-
 
 def scrape(metrics: PrometheusMetricsAdapter) -> str:
     return metrics.get_http_handler()().decode()
@@ -35,126 +31,7 @@ def orders(metrics: PrometheusMetricsAdapter) -> float:
     return value(scrape(metrics), "orders_total")
 
 
-def database(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE kept (number)")
-    connection.close()
-
-
-FOREIGN = [
-    "app.db",
-    "model.bin",
-    "counter_slot-0.db",
-    "gauge_livesum_slot-0.db",
-    "gauge_livesum_0.db",
-    "gauge_livesum_slot-9.db",
-    "histogram_7.db",
-    "summary_slot-0.db",
-    "gauge_all_slot-0.db",
-    "slot-0.runtime",
-    "slot-0.exemplars",
-    "slot-1.lock",
-    "runtime-0.bin",
-    "exemplars-0.bin",
-]
-
-
-@pytest.mark.parametrize("name", FOREIGN)
-def test_a_file_of_somebody_elses_is_never_changed(directory: Path, name: str) -> None:
-    database(directory / name)
-    before = (directory / name).read_bytes()
-    for _ in range(2):
-        # Each is a server of its own that begins at zero.
-        with OtherProcess(directory, own_server=True) as other:
-            other.run("metrics.request_recorder().begin('GET')")
-            other.run("metrics.request_recorder().finish(('GET', 'home', 200), 0.1, '1' * 32)")
-            other.run("metrics.observe_histogram('waited', 1, {}); metrics.set_gauge('depth', 1, {})")
-            other.run("assert b'orders_total 1.0' in metrics.get_http_handler()()")
-    assert (directory / name).read_bytes() == before
-
-
-@pytest.mark.parametrize("name", [name for name in FOREIGN if "slot-0" in name or name == "slot-1.lock"])
-def test_a_symlink_with_a_name_of_the_adapters_is_not_followed(
-    directory: Path, tmp_path: Path, name: str
-) -> None:
-    target = tmp_path / "app.db"
-    database(target)
-    before = target.read_bytes()
-    (directory / name).symlink_to(target)
-    (directory / "slot-0.lock").symlink_to(target)
-    for _ in range(2):
-        with OtherProcess(directory, own_server=True) as other:
-            other.run("assert b'orders_total 1.0' in metrics.get_http_handler()()")
-    assert target.read_bytes() == before
-    assert (directory / name).is_symlink()
-
-
-@pytest.mark.parametrize("name", ["counter_slot-0.db", "slot-0.lock", "slot-0.runtime", "app.db"])
-def test_a_folder_or_pipe_with_a_name_of_the_adapters_is_left_alone(directory: Path, name: str) -> None:
-    (directory / name).mkdir()
-    (directory / name / "kept").touch()
-    os.mkfifo(directory / "slot-1.lock")
-    with OtherProcess(directory, own_server=True) as other:
-        other.run("assert b'orders_total 1.0' in metrics.get_http_handler()()")
-    assert (directory / name / "kept").exists()
-
-
-def test_a_file_that_somebody_puts_there_after_the_slot_was_claimed_is_never_changed(
-    directory: Path, metrics: PrometheusMetricsAdapter, caplog: pytest.LogCaptureFixture
-) -> None:
-    metrics.inc_counter("orders_total", {})
-    database(directory / "histogram_slot-0.db")
-    before = (directory / "histogram_slot-0.db").read_bytes()
-    metrics.observe_histogram("waited", 1, {})
-    assert (directory / "histogram_slot-0.db").read_bytes() == before
-    assert orders(metrics) == 1
-    assert "not a file of the metrics adapter" in caplog.text
-
-
-def test_a_large_file_that_begins_with_zeros_is_somebody_elses(directory: Path) -> None:
-    content = bytes(folder.INITIAL_SIZE) + b"a picture of a disk"
-    (directory / "counter_slot-0.db").write_bytes(content)
-    with OtherProcess(directory, own_server=True) as other:
-        other.run("assert b'orders_total 1.0' in metrics.get_http_handler()()")
-    assert (directory / "counter_slot-0.db").read_bytes() == content
-
-
-def test_what_prometheus_client_keeps_by_process_ids_is_read_and_kept(directory: Path) -> None:
-    for process in (0, 1, 4242):
-        file = MmapedDict(str(directory / f"counter_{process}.db"))
-        file.write_value(STOCK_KEY, 2.0, 0.0)
-        file.close()
-    for _ in range(2):
-        with OtherProcess(directory, own_server=True) as other:
-            other.run("assert b'library_total 6.0' in metrics.get_http_handler()()")
-
-
-def test_a_server_removes_what_the_one_before_left_of_the_first_version(directory: Path) -> None:
-    for name in ("counter_0.db", "gauge_livesum_0.db"):
-        file = MmapedDict(str(directory / name))
-        file.write_value(STOCK_KEY, 2.0, 0.0)
-        file.close()
-    (directory / "runtime-0.bin").write_bytes(bytes(96))
-    (directory / "slot-0.lock").write_text("4194304 12 00000000-0000-0000-0000-000000000000")
-    with OtherProcess(directory, own_server=True):
-        assert not {"counter_0.db", "gauge_livesum_0.db", "runtime-0.bin"} & {
-            path.name for path in directory.iterdir()
-        }
-
-
-def test_names_of_the_first_version_are_prometheus_clients_once_that_version_is_gone(directory: Path) -> None:
-    (directory / "slot-1.lock").write_text("4194304 12 00000000-0000-0000-0000-000000000000")
-    with OtherProcess(directory, own_server=True) as other:
-        # Process 1, as in a container, with prometheus_client's own mode of many processes.
-        file = MmapedDict(str(directory / "gauge_livesum_1.db"))
-        file.write_value(mmap_key("depth", "depth", [], [], "Help."), 2.0, 0.0)
-        file.close()
-        other.run("assert b'depth 2.0' in metrics.get_http_handler()()")
-    with OtherProcess(directory, own_server=True):
-        assert (directory / "gauge_livesum_1.db").exists()
-
-
-def test_a_server_whose_workers_have_not_answered_yet_keeps_its_counters(directory: Path) -> None:
+def test_server_whose_workers_have_not_responded_yet_keeps_its_counters(directory: Path) -> None:
     # After a reload the workers have an adapter each, and no slot; two commands record meanwhile.
     with OtherProcess(directory, own_server=True) as old:
         old.run("metrics.inc_counter('orders_total', {})")
@@ -200,7 +77,9 @@ def test_server_between_two_workers_keeps_its_counters_while_others_record(direc
 
 
 @pytest.mark.parametrize("change", ["boot", "namespace", "start"])
-def test_a_server_with_the_same_id_elsewhere_or_earlier_is_another_one(directory: Path, change: str) -> None:
+def test_same_process_id_on_another_boot_namespace_or_start_is_another_server(
+    directory: Path, change: str
+) -> None:
     with OtherProcess(directory):
         pass
     lock = directory / "slot-0.lock"
@@ -212,7 +91,7 @@ def test_a_server_with_the_same_id_elsewhere_or_earlier_is_another_one(directory
 
 
 @pytest.mark.parametrize("also_locks", [True, False], ids=["everything", "values alone"])
-def test_a_process_that_nobody_scrapes_notices_that_its_files_are_gone(
+def test_unscraped_process_notices_that_its_files_are_gone(
     directory: Path, metrics: PrometheusMetricsAdapter, also_locks: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     bound = metrics.bind_counter("bound_total", {})
@@ -242,7 +121,7 @@ def test_a_process_that_nobody_scrapes_notices_that_its_files_are_gone(
 
 
 @pytest.mark.parametrize("name", ["directory.lock", "slot-0.lock", "counter_slot-0.db", "slot-0.runtime"])
-def test_a_file_that_another_user_closed_fails_no_scrape(name: str) -> None:
+def test_file_unreadable_for_another_user_fails_no_scrape(name: str) -> None:
     with tempfile.TemporaryDirectory() as text:
         directory = Path(text)
         directory.chmod(0o777)
@@ -269,7 +148,7 @@ def test_files_are_as_readable_as_their_directory_whatever_the_umask(directory: 
         assert set(modes.values()) == {0o644}
 
 
-def test_the_last_gauge_is_found_by_a_clock_that_nobody_sets(
+def test_last_gauge_is_chosen_by_a_monotonic_clock(
     directory: Path, metrics: PrometheusMetricsAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OtherProcess(directory) as other:
@@ -281,7 +160,7 @@ def test_the_last_gauge_is_found_by_a_clock_that_nobody_sets(
         assert value(scrape(metrics), "depth") == 3
 
 
-def test_a_process_that_is_stopped_during_a_claim_blocks_nobody_for_ever(
+def test_process_stopped_during_a_claim_does_not_block_others_forever(
     directory: Path, metrics: PrometheusMetricsAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder, "SECONDS_TO_WAIT", 0.2)
@@ -298,7 +177,7 @@ def test_a_process_that_is_stopped_during_a_claim_blocks_nobody_for_ever(
     assert orders(metrics) == 2
 
 
-def test_a_child_forked_in_the_midst_of_a_claim_does_not_keep_the_directory_locked(
+def test_child_forked_during_a_claim_does_not_keep_the_directory_locked(
     directory: Path, tmp_path: Path
 ) -> None:
     with OtherProcess(directory) as other, OtherProcess(directory) as survivor:
@@ -315,9 +194,7 @@ def test_a_child_forked_in_the_midst_of_a_claim_does_not_keep_the_directory_lock
             os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
 
 
-def test_workers_that_have_answered_nothing_are_shown(
-    directory: Path, metrics: PrometheusMetricsAdapter
-) -> None:
+def test_workers_without_responses_are_shown(directory: Path, metrics: PrometheusMetricsAdapter) -> None:
     with OtherProcess(directory) as other:
         other.run("from metrics_app.adapters.prometheus import slots")
         other.run(f"idle = PrometheusMetricsAdapter(directory=Path({str(directory)!r})); idle.announce()")
@@ -325,7 +202,7 @@ def test_workers_that_have_answered_nothing_are_shown(
     assert len(samples(text)["process_threads"]) == 3
 
 
-def test_what_forks_before_it_records_gives_its_slot_to_its_workers(directory: Path) -> None:
+def test_process_that_forks_before_recording_gives_its_slot_to_its_workers(directory: Path) -> None:
     with OtherProcess(directory) as other:
         other.run(f"master = PrometheusMetricsAdapter(directory=Path({str(directory)!r})); master.announce()")
         assert len(slots.holders(directory)) == 2
@@ -337,7 +214,7 @@ def test_what_forks_before_it_records_gives_its_slot_to_its_workers(directory: P
         other.run("assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2")
 
 
-def test_a_process_that_goes_to_another_folder_records_on(
+def test_process_that_changes_directory_keeps_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "elsewhere").mkdir()

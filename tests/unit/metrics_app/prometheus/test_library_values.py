@@ -201,7 +201,7 @@ def test_a_gauge_moves_out_of_prometheus_clients_own_file(directory: Path) -> No
 
 
 @pytest.mark.filterwarnings("ignore:(Removal|Clearing)")
-def test_what_is_removed_goes_from_all_processes(directory: Path, metrics: PrometheusMetricsAdapter) -> None:
+def test_removed_series_vanish_from_all_processes(directory: Path, metrics: PrometheusMetricsAdapter) -> None:
     made = Counter("made", "Made.", ["x", "y"], registry=None)
     wait = Histogram("wait", "Wait.", ["x"], registry=None)
     with OtherProcess(directory) as other:

@@ -206,7 +206,7 @@ def test_a_removed_series_counts_from_zero(metrics: PrometheusMetricsAdapter) ->
     assert metric.histogram.sample_count == 1
 
 
-def test_what_could_not_be_stored_is_counted_with_the_next(
+def test_unstored_observations_are_counted_with_the_next(
     metrics: PrometheusMetricsAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metrics.observe_histogram("waited_seconds", 0.1, {})

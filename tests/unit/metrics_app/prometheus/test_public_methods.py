@@ -56,9 +56,7 @@ def metrics(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Promet
         ("HEADER", 16),
     ],
 )
-def test_what_is_otherwise_inside_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, name: str, other: object
-) -> None:
+def test_internal_differences_are_noticed(monkeypatch: pytest.MonkeyPatch, name: str, other: object) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(mapped_cells, name, other)
         assert contract_fault() is not None

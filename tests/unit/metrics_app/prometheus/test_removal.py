@@ -21,7 +21,7 @@ def count(sides: str, times: int = 1) -> str:
     return f"[metrics.inc_counter('deals_total', {{'side': s}}) for s in {sides!r}.split() * {times}]"
 
 
-def test_what_another_process_recorded_vanishes_and_counts_from_zero(
+def test_removed_series_of_another_process_restart_at_zero(
     directory: Path, metrics: PrometheusMetricsAdapter
 ) -> None:
     metrics.inc_counter("deals_total", OTHERS)
@@ -41,7 +41,7 @@ def test_what_another_process_recorded_vanishes_and_counts_from_zero(
         assert [value(text, "deals_total", side=side) for side in ("buy", "sell")] == [1, 1]
 
 
-def test_what_a_dead_process_recorded_vanishes_and_the_next_owner_of_its_slot_begins_at_zero(
+def test_removed_series_of_a_dead_process_restart_at_zero_for_the_next_owner(
     directory: Path, metrics: PrometheusMetricsAdapter
 ) -> None:
     metrics.inc_counter("deals_total", {"side": "sell"})
@@ -117,7 +117,7 @@ def test_a_histogram_of_several_processes_keeps_whole_label_sets(
         assert value(text, "wait_seconds_count", queue="b") == 2
 
 
-def test_what_another_process_removed_makes_room_for_other_label_sets(directory: Path) -> None:
+def test_removal_by_another_process_makes_room_for_label_sets(directory: Path) -> None:
     metrics = PrometheusMetricsAdapter(directory=directory, max_label_sets=3)
     for side in ("a", "b", "c"):
         metrics.inc_counter("deals_total", {"side": side})

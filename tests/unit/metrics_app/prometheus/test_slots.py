@@ -177,7 +177,7 @@ def test_a_holder_in_another_pid_namespace_has_no_usable_id(
         assert value(text, "process_threads", worker="1") == 0
 
 
-def test_what_cannot_be_written_is_dropped_and_said_once(
+def test_unwritable_recordings_are_dropped_and_logged_once(
     directory: Path,
     metrics: PrometheusMetricsAdapter,
     monkeypatch: pytest.MonkeyPatch,

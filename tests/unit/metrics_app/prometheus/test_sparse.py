@@ -25,6 +25,6 @@ def test_sums_are_those_of_adding_file_by_file(of_files: list[list[int]]) -> Non
     assert list(sparse_sums(SIZE, of_files, indices)(values)) == expected
 
 
-def test_what_most_files_have_is_not_sparse() -> None:
+def test_series_in_most_files_is_not_sparse() -> None:
     assert is_sparse(4, [[0], [1], [2], [3]])
     assert not is_sparse(4, [[0, 1], [0, 1, 2], [3], [0]])

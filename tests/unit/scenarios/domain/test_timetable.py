@@ -1,4 +1,4 @@
-"""Due times: cron lines in time zones, across clock changes, and within windows."""
+"""Due times: cron expressions in time zones, across clock changes, and within windows."""
 
 from datetime import datetime, time, timedelta
 from itertools import islice, pairwise

@@ -20,7 +20,7 @@ def test_more_than_two_deviations_away_is_unusual(value: float, *, unusual: bool
     assert Usual(1.9, 0.45, 20).is_unusual(value) is unusual
 
 
-def test_of_few_values_nothing_is_unusual() -> None:
+def test_no_value_is_unusual_among_few() -> None:
     assert not Usual(1.0, 0.1, 4).is_unusual(100.0)
     assert Usual(1.0, 0.1, 5).is_unusual(100.0)
 

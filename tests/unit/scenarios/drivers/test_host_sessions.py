@@ -200,7 +200,7 @@ async def test_a_program_of_an_earlier_version_is_started_for_each_call(
 
 @pytest.mark.parametrize("noise", ["Welcome to shop-1!", '{"motd": 1}'])
 @pytest.mark.usefixtures("starts")
-async def test_what_the_shell_of_the_user_prints_is_no_answer(
+async def test_output_of_the_login_shell_is_not_a_response(
     there: Hosts, settings: Any, tmp_path: Path, noise: str
 ) -> None:
     """As an `echo` in ~/.bashrc does."""

@@ -49,6 +49,6 @@ async def test_the_addresses_pass_the_gate_as_those_of_an_action() -> None:
         (f"http://{'x' * 64}.test/", StepNotSent, "cannot be resolved"),
     ],
 )
-async def test_what_may_not_be_sent_is_refused(url: str, error: type[StepFailed], sentence: str) -> None:
+async def test_forbidden_requests_are_refused(url: str, error: type[StepFailed], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         await prepare(Gate(), url=url)

@@ -53,7 +53,7 @@ def test_a_fault_that_was_cut_off_is_unverified_and_the_run_does_not_wait(
     assert journal.moment("fault_unverified", "a") <= 5
 
 
-def test_what_the_target_refused_is_undone_and_closed() -> None:
+def test_fault_refused_by_the_target_is_undone_and_closed() -> None:
     verdict, journal, _driver = carry_out(SLOW, answers={"break a": StepNotDone("answered 500")})
     assert (verdict.outcome, verdict.rollback) == (Outcome.ERRORED, Rollback.CLEAN)
     assert journal.states == {1: FaultState.UNDONE}
@@ -141,7 +141,7 @@ def test_where_the_run_ends_before_that_it_is_left_to_the_watchdog() -> None:
     assert journal.states == {1: FaultState.UNVERIFIED}
 
 
-def test_what_then_cannot_be_undone_is_tried_again_when_the_run_ends() -> None:
+def test_undo_that_fails_during_the_run_is_retried_at_its_end() -> None:
     answers: list[Any] = [{"status": 200}, StepFailed("503"), {"status": 200}]
     verdict, journal, driver = carry_on(Phase("afterwards", hold=300.0), **{"mend a": answers})
     assert (verdict.outcome, verdict.rollback) == (Outcome.FAILED, Rollback.CLEAN)

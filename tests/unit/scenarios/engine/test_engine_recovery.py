@@ -65,7 +65,7 @@ def test_an_action_that_fails_its_expectation_is_followed_by_no_other_action() -
     assert driver.said == ["break a", "mend a", "look again"]
 
 
-def test_what_is_being_injected_when_something_fails_is_undone() -> None:
+def test_fault_being_injected_during_a_failure_is_undone() -> None:
     late = Action("late", do=say("break late"), undo=say("mend late"), at=1.0)
     chaos = Phase("chaos", hold=60.0, actions=(late,), validations=(STEADY,))
     answers = {"look": list(BREAKS), "break late": lambda: asyncio.sleep(20)}

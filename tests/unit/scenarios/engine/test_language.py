@@ -7,37 +7,13 @@ import pytest
 from scenarios.domain.errors import InvalidVariables, StepFailed, StepImpossible
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.drivers import DriverNotLoaded, load_drivers
-from scenarios.engine.engine import Engine
 from scenarios.language.document import build_plan, parse_document
 from tests.fakes import (
-    FakeClock,
     InMemoryJournal,
-    NoServices,
     ScriptedDriver,
     TargetCall,
-    run_in_virtual_time,
 )
-
-HEAD = "apiVersion: coordinator/v1\nkind: Scenario\nmetadata: {name: sample}\nspec:\n"
-GOOD, BAD = {"status": 200}, {"status": 503}
-LOOK = "probe: {target: {say: look}}, expect: {status: 200}"
-
-
-def carried_out(
-    spec: str, answers: dict[str, Any] | None = None, variables: dict[str, Any] | None = None
-) -> tuple[Verdict, InMemoryJournal, list[str]]:
-    source = HEAD + "".join(f"  {line}\n" for line in spec.strip().splitlines())
-    plan = build_plan(parse_document(source, {"target": TargetCall}), variables or {})
-    journal, driver = InMemoryJournal(), ScriptedDriver(answers=answers or {})
-    engine = Engine(
-        plan,
-        drivers={"target": driver},
-        platform=NoServices(),
-        clock=FakeClock(),
-        journal=journal,
-        ledger=journal,
-    )
-    return run_in_virtual_time(engine.carry_out()), journal, driver.said
+from tests.unit.scenarios.engine.document_runs import BAD, GOOD, HEAD, LOOK, carry_out_document
 
 
 def fault(name: str, more: str = "") -> str:
@@ -45,7 +21,7 @@ def fault(name: str, more: str = "") -> str:
     return f"{{name: {name}, do: {do}, undo: {undo}{more}}}"
 
 
-def test_what_a_document_leaves_out_has_the_defaults_of_the_language() -> None:
+def test_omitted_words_have_their_defaults() -> None:
     source = f"""{HEAD}
   guards: [{{name: g, {LOOK}}}]
   phases: [{{name: p, actions: [{fault("a")}], validations: [{{name: v, {LOOK}}}]}}]
@@ -66,14 +42,14 @@ def test_what_a_document_leaves_out_has_the_defaults_of_the_language() -> None:
 
 def test_actions_without_at_run_one_after_another_and_one_with_at_runs_at_its_moment() -> None:
     actions = f"[{fault('late', ', at: 4s')}, {fault('a')}, {fault('b')}]"
-    _verdict, journal, said = carried_out(f"phases: [{{name: p, hold: 10s, actions: {actions}}}]")
+    _verdict, journal, said = carry_out_document(f"phases: [{{name: p, hold: 10s, actions: {actions}}}]")
     assert said[:3] == ["break a", "break b", "break late"]
     assert journal.moment("fault_injected", "late") == 4
 
 
 def test_a_fault_is_undone_at_the_end_of_its_phase_or_run_as_until_says() -> None:
     actions = f"[{fault('a', ', until: run')}, {fault('b')}]"
-    _verdict, journal, said = carried_out(
+    _verdict, journal, said = carry_out_document(
         f"phases: [{{name: p, hold: 5s, actions: {actions}}}, {{name: q, hold: 7s}}]"
     )
     assert said == ["break a", "break b", "mend b", "mend a"]
@@ -81,7 +57,7 @@ def test_a_fault_is_undone_at_the_end_of_its_phase_or_run_as_until_says() -> Non
 
 
 def test_an_action_without_an_undo_is_not_written_to_the_ledger() -> None:
-    _verdict, journal, _said = carried_out(
+    _verdict, journal, _said = carry_out_document(
         "phases: [{name: p, actions: [{name: a, do: {target: {say: look}}}]}]"
     )
     assert journal.faults == {}
@@ -92,7 +68,7 @@ def test_an_action_without_an_undo_is_not_written_to_the_ledger() -> None:
 
 def test_validations_start_when_the_actions_without_at_are_done_and_run_side_by_side() -> None:
     checks = ", ".join(f"{{name: v{number}, within: 5s, for: 3s, {LOOK}}}" for number in (1, 2))
-    _verdict, journal, said = carried_out(
+    _verdict, journal, said = carry_out_document(
         f"phases: [{{name: p, actions: [{fault('a')}], validations: [{checks}]}}]"
     )
     assert said.index("break a") < said.index("look")
@@ -101,72 +77,22 @@ def test_validations_start_when_the_actions_without_at_are_done_and_run_side_by_
 
 @pytest.mark.parametrize(("seen", "outcome"), [(GOOD, Outcome.PASSED), (BAD, Outcome.FAILED)])
 def test_a_validation_with_neither_within_nor_throughout_looks_once(seen: Any, outcome: Outcome) -> None:
-    verdict, _journal, said = carried_out(
+    verdict, _journal, said = carry_out_document(
         f"phases: [{{name: p, validations: [{{name: v, {LOOK}}}]}}]", {"look": seen}
     )
     assert (verdict.outcome, said) == (outcome, ["look"])
 
 
 def test_throughout_is_polled_every_so_often_as_long_as_the_phase_lasts() -> None:
-    verdict, _journal, said = carried_out(
+    verdict, _journal, said = carry_out_document(
         f"phases: [{{name: p, hold: 10s, validations: [{{name: v, throughout: true, every: 2s, {LOOK}}}]}}]"
     )
     assert verdict.outcome is Outcome.PASSED
     assert len(said) in {5, 6}
 
 
-def throughout(share: str) -> str:
-    return f"{{name: v, throughout: {{success: {share}}}, {LOOK}}}"
-
-
-def carry_out_share(share: str, answers: list[Any], hold: str = "10s") -> Any:
-    checks = f"validations: [{throughout(share)}]"
-    return carried_out(f"phases: [{{name: p, hold: {hold}, {checks}}}]", {"look": answers})
-
-
-def test_throughout_with_a_share_looks_until_the_end_and_allows_the_rest_to_fail() -> None:
-    verdict, journal, said = carry_out_share("80%", [BAD, GOOD, GOOD, BAD, GOOD])
-    assert verdict.outcome is Outcome.PASSED
-    assert len(said) in {10, 11}
-    assert journal.moment("validation_passed", "v") == 10
-    (judged,) = [event for event in journal.events if event.kind == "validation_passed"]
-    assert judged.detail["reason"].startswith(f"{len(said) - 2} of {len(said)} looks held (8")
-
-
-def test_throughout_with_a_share_fails_at_the_end_if_fewer_held() -> None:
-    held = [GOOD] * 8 + [BAD]
-    verdict, journal, _said = carry_out_share("95%", held, hold="9500ms")
-    assert verdict.outcome is Outcome.FAILED
-    assert "looks held" in verdict.reason
-    assert "status" in verdict.reason
-    assert journal.moment("validation_failed", "v") <= 9.5
-
-
-def test_throughout_with_a_share_ends_once_it_cannot_be_reached() -> None:
-    verdict, journal, said = carry_out_share("0.9", [GOOD, BAD], hold="1000s")
-    assert verdict.outcome is Outcome.FAILED
-    assert "90% can no longer be reached" in verdict.reason
-    # At most 1,002 looks, a tenth of which may fail.
-    assert 100 <= len(said) <= 103
-    assert journal.moment("validation_failed", "v") == len(said) - 1
-
-
-def test_a_share_may_still_be_reached_as_long_as_another_validation_may_prolong_the_phase() -> None:
-    waiting = f", {{name: w, within: 30s, {LOOK.replace('look', 'other')}}}"
-    spec = f"phases: [{{name: p, validations: [{throughout('60%')}{waiting}]}}]"
-    answers = {"look": [BAD] * 5 + [GOOD], "other": [BAD] * 20 + [GOOD]}
-    verdict, journal, _said = carried_out(spec, answers)
-    assert verdict.outcome is Outcome.PASSED
-    assert journal.moment("validation_passed", "v") == 20
-
-
-def test_a_share_that_the_looks_meet_exactly_is_met() -> None:
-    verdict, _journal, said = carry_out_share("90%", [BAD, *[GOOD] * 9], hold="9500ms")
-    assert (verdict.outcome, len(said)) == (Outcome.PASSED, 10)
-
-
 def test_a_value_that_cannot_be_compared_is_a_failed_validation_that_says_so() -> None:
-    verdict, _journal, _said = carried_out(
+    verdict, _journal, _said = carry_out_document(
         f"phases: [{{name: p, validations: [{{name: v, {LOOK.replace('200', '{above: 3}')}}}]}}]",
         {"look": {"status": "ok"}},
     )
@@ -179,7 +105,7 @@ def test_a_value_that_cannot_be_compared_is_a_failed_validation_that_says_so() -
 
 def test_a_phase_ends_when_its_hold_is_over_and_its_validations_have_ended() -> None:
     for hold, end in (("1s", 4), ("9s", 9)):
-        _verdict, journal, _said = carried_out(
+        _verdict, journal, _said = carry_out_document(
             f"phases: [{{name: p, hold: {hold}, validations: [{{name: v, within: 9s, for: 4s, {LOOK}}}]}}]"
         )
         assert journal.moment("phase_finished", "p") == end
@@ -192,19 +118,21 @@ ON_FAILURE += "}}]}}, {{name: q}}]"
 
 
 def test_after_a_failed_validation_phases_that_only_look_are_carried_out_by_default() -> None:
-    verdict, journal, _said = carried_out(ON_FAILURE.format(words=""), {"look": BAD})
+    verdict, journal, _said = carry_out_document(ON_FAILURE.format(words=""), {"look": BAD})
     assert verdict.outcome is Outcome.FAILED
     assert "phase_finished q" in journal.story()
 
 
 def test_on_failure_stop_skips_all_later_phases() -> None:
-    verdict, journal, _said = carried_out(ON_FAILURE.format(words="on_failure: stop, "), {"look": BAD})
+    verdict, journal, _said = carry_out_document(ON_FAILURE.format(words="on_failure: stop, "), {"look": BAD})
     assert verdict.outcome is Outcome.FAILED
     assert "phase_started q" not in journal.story()
 
 
 def test_on_failure_continue_goes_on_with_the_next_phase_and_fails_in_the_end() -> None:
-    verdict, journal, _said = carried_out(ON_FAILURE.format(words="on_failure: continue, "), {"look": BAD})
+    verdict, journal, _said = carry_out_document(
+        ON_FAILURE.format(words="on_failure: continue, "), {"look": BAD}
+    )
     assert verdict.outcome is Outcome.FAILED
     assert "phase_finished q" in journal.story()
 
@@ -221,7 +149,7 @@ GRAVEST = {
 def test_the_outcome_of_a_run_that_continues_is_the_gravest_that_happened(outcome: str) -> None:
     before, words = GRAVEST[outcome]
     answers = {"look": BAD, "break": StepFailed("no"), "guard": [GOOD, GOOD, GOOD, BAD]}
-    verdict, _journal, _said = carried_out(
+    verdict, _journal, _said = carry_out_document(
         f"{before}phases: [{{name: p, on_failure: continue, validations: [{{name: v, {LOOK}}}]}},"
         f" {{name: q, {words}}}]",
         answers,
@@ -236,7 +164,7 @@ def test_the_outcome_of_a_run_that_continues_is_the_gravest_that_happened(outcom
 def guarded(tolerate: str, answers: list[Any]) -> tuple[Verdict, InMemoryJournal, list[str]]:
     guard = f"{{name: g, every: 1s, {tolerate}probe: {{target: {{say: guard}}}}, expect: {{status: 200}}}}"
     spec = f"guards: [{guard}]\nphases: [{{name: p, hold: 9s, actions: [{fault('a')}]}}]"
-    return carried_out(spec, {"guard": answers})
+    return carry_out_document(spec, {"guard": answers})
 
 
 def test_a_guard_that_trips_aborts_the_run_at_once_and_everything_is_undone() -> None:
@@ -263,7 +191,7 @@ def test_a_guard_is_watched_to_the_end_of_the_last_phase_and_no_longer() -> None
 
 
 def test_a_probe_that_cannot_be_evaluated_at_all_is_an_error_and_no_failure() -> None:
-    verdict, _journal, _said = carried_out(
+    verdict, _journal, _said = carry_out_document(
         f"phases: [{{name: p, validations: [{{name: v, {LOOK}}}]}}]",
         {"look": StepImpossible("no such thing")},
     )
@@ -272,7 +200,7 @@ def test_a_probe_that_cannot_be_evaluated_at_all_is_an_error_and_no_failure() ->
 
 
 def test_a_run_that_reaches_its_timeout_has_timed_out_and_its_rollback_is_not_cut_short() -> None:
-    verdict, journal, _said = carried_out(
+    verdict, journal, _said = carry_out_document(
         f"timeout: 5s\nphases: [{{name: p, hold: 5s, actions: [{fault('a')}]}}]",
         {"mend a": [StepFailed("not yet"), StepFailed("not yet"), GOOD]},
     )
@@ -281,7 +209,7 @@ def test_a_run_that_reaches_its_timeout_has_timed_out_and_its_rollback_is_not_cu
 
 
 def test_the_rollback_is_dirty_while_an_undo_still_fails() -> None:
-    verdict, _journal, _said = carried_out(
+    verdict, _journal, _said = carry_out_document(
         f"phases: [{{name: p, actions: [{fault('a', ', until: run')}]}}]", {"mend a": StepFailed("gone")}
     )
     assert (verdict.outcome, verdict.rollback) == (Outcome.PASSED, Rollback.DIRTY)
@@ -298,8 +226,8 @@ phases: [{name: p, hold: "${hold}", actions: [{name: a, do: {target: {say: "${wh
 
 def test_a_template_needs_its_variables_when_it_is_started() -> None:
     with pytest.raises(InvalidVariables, match="'who' has no default"):
-        carried_out(TEMPLATE)
-    _verdict, journal, said = carried_out(TEMPLATE, variables={"who": "ann", "hold": "7s"})
+        carry_out_document(TEMPLATE)
+    _verdict, journal, said = carry_out_document(TEMPLATE, variables={"who": "ann", "hold": "7s"})
     assert journal.moment("phase_finished") == 7
     assert said == ["ann costs ${who}"]
 
@@ -325,7 +253,7 @@ def test_a_site_adds_its_driver_by_a_dotted_path() -> None:
 
 def test_the_last_complete_answer_is_reported_if_the_last_attempt_got_none() -> None:
     answers = {"look": [BAD, BAD, StepFailed("no answer within 1ms")]}
-    verdict, journal, _said = carried_out(
+    verdict, journal, _said = carry_out_document(
         f"phases: [{{name: p, validations: [{{name: v, within: 5s, {LOOK}}}]}}]", answers
     )
     assert "seen last: 'status' is 503, not 200; then no answer within 1ms" in verdict.reason
@@ -336,7 +264,7 @@ def test_the_last_complete_answer_is_reported_if_the_last_attempt_got_none() -> 
 def test_response_of_a_sensitive_step_is_not_recorded() -> None:
     step = "{sensitive: true, target: {say: look}}"
     answers = {"look": {"status": 503, "body": "top secret"}}
-    verdict, journal, _said = carried_out(
+    verdict, journal, _said = carry_out_document(
         f"phases: [{{name: p, actions: [{{name: a, do: {step}}}],"
         f" validations: [{{name: v, probe: {step}, expect: {{status: 200}}}}]}}]",
         answers,

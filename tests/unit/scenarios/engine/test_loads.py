@@ -294,7 +294,7 @@ def test_a_load_goes_on_while_the_target_recovers_from_what_failed() -> None:
     assert phases == ["before", "broken", "recovery"]
 
 
-def test_what_compares_with_a_baseline_that_failed_does_not_hold() -> None:
+def test_comparison_with_a_failed_baseline_does_not_hold() -> None:
     """The first phase fails, so that nothing is broken: what later phases compare with is still known."""
     first = Phase(
         "before", hold=10.0, load_validations=(judge(limit("error_rate", below="1%"), name="well"),)

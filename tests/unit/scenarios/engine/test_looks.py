@@ -56,7 +56,7 @@ def test_a_look_without_an_answer_is_noted() -> None:
     assert [(look.holds, look.value) for look in noted] == [(False, None), (True, None)]
 
 
-def test_of_a_sensitive_probe_no_number_is_noted() -> None:
+def test_numbers_of_a_sensitive_probe_are_not_noted() -> None:
     probe = Step("target", {"say": "look"}, sensitive=True)
     (noted,) = carry_out(Validation("the lag is low", probe, LAG_IS_LOW), [{"lag": 3, "elapsed": 0.5}])
     assert (noted.holds, noted.value) == (True, None)

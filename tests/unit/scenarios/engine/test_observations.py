@@ -68,7 +68,7 @@ def test_a_deep_answer_is_compared() -> None:
     assert not judged({"json": deep(900)}, {"json": {"$": {"equals": deep(899)}}}).holds
 
 
-def test_of_a_sensitive_answer_only_whether_it_held_is_kept() -> None:
+def test_only_the_verdict_of_a_sensitive_response_is_kept() -> None:
     answer = {"status": 200, "body": "top secret"}
     assert seen(answer, {"body": {"contains": "top"}}, sensitive=True) == Observation(holds=True)
     missed = seen(answer, {"body": "other"}, sensitive=True)

@@ -60,7 +60,7 @@ def test_an_action_that_is_never_done_is_errored_with_its_last_reason() -> None:
 
 
 @pytest.mark.parametrize("error", [LOST, StepImpossible("forbidden"), FaultGone("gone")])
-def test_what_may_have_arrived_or_makes_no_sense_is_not_tried_again(error: Exception) -> None:
+def test_actions_that_may_have_arrived_or_are_impossible_are_not_retried(error: Exception) -> None:
     verdict, _journal, said = run([error, DONE], Retry(5))
     assert (verdict.outcome, said) == (Outcome.ERRORED, ["act"])
 

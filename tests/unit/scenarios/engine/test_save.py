@@ -193,7 +193,7 @@ def test_an_encoded_secret_is_not_written_to_the_ledger() -> None:
     assert encoded not in str(journal.faults) + str(journal.events)
 
 
-def test_what_a_sensitive_step_saves_is_a_secret_from_then_on() -> None:
+def test_values_saved_by_a_sensitive_step_are_secrets_from_then_on() -> None:
     login = Action("login", do=replace(say("login"), sensitive=True), save={"token": "$.token"})
     use = Validation("v", say("ask with ${saved.token}"), Expectations({"status": 201}))
     answers = {

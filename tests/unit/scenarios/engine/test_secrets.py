@@ -151,7 +151,7 @@ def test_a_run_whose_secrets_are_missing_breaks_nothing_and_names_them_all() -> 
     assert journal.states == {}
 
 
-def test_what_a_probe_returned_is_compared_with_its_secrets_in_it() -> None:
+def test_probe_results_are_compared_before_redaction() -> None:
     check = Validation("once", TELLS, Expectations({"body": {"matches": "^token=corr"}}))
     _journal, verdict = carried_out(Plan("test", (Phase("p", validations=(check,)),)), EchoingDriver(str))
     assert verdict.outcome is Outcome.PASSED

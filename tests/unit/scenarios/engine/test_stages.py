@@ -50,7 +50,7 @@ def test_the_table_has_every_stage_and_signal() -> None:
     assert set(TRANSITIONS) == set(Stage)
 
 
-def test_of_two_ends_at_once_the_first_decides_and_one_cancels() -> None:
+def test_first_of_two_concurrent_ends_decides() -> None:
     stages = Stages()
     stages.move(Signal.BEGIN)
     assert stages.end(Outcome.FAILED, "first")

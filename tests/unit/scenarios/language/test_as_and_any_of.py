@@ -163,11 +163,15 @@ COMMAND = "command: {run: [tc]}"
         ("{any_of: []}", "http: {service: s}", "it must have at least 1 entry"),
         ("{any_of: [{}]}", "http: {service: s}", "'expect' is empty"),
         ("{any_of: [{status: 200}, {statu: 1}]}", "http: {service: s}", "'http' does not return 'statu'"),
-        ("{any_of: [{any_of: [{status: 1}]}]}", "http: {service: s}", "'any_of' cannot stand under 'any_of'"),
+        (
+            "{any_of: [{any_of: [{status: 1}]}]}",
+            "http: {service: s}",
+            "'any_of' cannot be nested in 'any_of'",
+        ),
         ("{any_off: [{status: 200}]}", "http: {service: s}", "did you mean 'any_of'"),
     ],
 )
-def test_what_is_not_valid_is_refused_at_its_place(expect: str, probe: str, message: str) -> None:
+def test_invalid_expectation_is_refused_at_its_place(expect: str, probe: str, message: str) -> None:
     refused = refusal(expect, probe)
     assert message in refused
     assert refused.startswith("line 6, ") is bool(message)

@@ -290,6 +290,6 @@ def test_translation_handles_any_experiment(experiment: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("source", ["- null\n", "text", "5"])
-def test_what_is_not_a_mapping_is_refused_at_its_place(source: str) -> None:
+def test_value_that_is_not_a_mapping_is_refused_at_its_place(source: str) -> None:
     with pytest.raises(InvalidDocument, match="line 1, column 1: an experiment must be a mapping"):
         translate(source)

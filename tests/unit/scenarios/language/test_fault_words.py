@@ -91,7 +91,7 @@ def test_a_fault_becomes_an_action_with_its_undo_and_its_proof() -> None:
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused_at_its_line(words: str, sentence: str) -> None:
+def test_senseless_fault_is_refused_at_its_line(words: str, sentence: str) -> None:
     problems = find_problems(words)
     assert any(sentence in problem for problem in problems), problems
     assert all(problem.startswith("line ") for problem in problems)

@@ -82,7 +82,7 @@ def test_circles_are_refused_with_their_path() -> None:
     assert found.startswith(
         "line 7, column 27: 'a' cannot be included: line 6, column 27: 'b' cannot be included"
     )
-    assert "the scenarios include each other in a circle: outer → a → b → a" in found
+    assert "the scenarios include each other in a cycle: outer → a → b → a" in found
     assert "in a circle: outer → outer" in refusal(phases(include("outer")))
 
 

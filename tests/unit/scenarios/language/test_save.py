@@ -42,7 +42,7 @@ def act(words: str) -> str:
     return f"  - {{name: p, actions: [{{name: a, {words}}}]}}"
 
 
-def test_what_is_saved_is_used_by_the_own_undo_and_by_later_steps() -> None:
+def test_saved_values_are_used_by_the_undo_and_by_later_steps() -> None:
     undo = 'undo: {http: {service: shop, method: DELETE, path: "/orders/${saved.order}"}}'
     phases = f"  - {{name: p, actions: [{{name: a, {ORDER}, {undo}}}], validations: [{{name: v, {LOOK}}}]}}"
     (phase,) = plan(phases).phases
@@ -146,7 +146,7 @@ def test_dry_run_and_picture_say_what_is_saved() -> None:
         ),
     ],
 )
-def test_what_cannot_be_saved_or_used_is_refused_at_its_place(phases: str, message: str) -> None:
+def test_invalid_save_or_use_is_refused_at_its_place(phases: str, message: str) -> None:
     found = refusal(phases)
     assert message in found
     assert found.startswith("line ")
@@ -206,7 +206,9 @@ def test_a_field_or_a_query_is_saved(source: str, value: Any) -> None:
         ("body", {"body": "\ud800"}, "cannot be stored otherwise"),
     ],
 )
-def test_what_is_missing_or_too_large_is_a_sentence(source: str, fields: dict[str, Any], reason: str) -> None:
+def test_missing_or_too_large_value_is_explained_in_a_sentence(
+    source: str, fields: dict[str, Any], reason: str
+) -> None:
     values, (sentence,) = select_saved({"x": source}, fields, Budget())
     assert values == {}
     assert reason in sentence

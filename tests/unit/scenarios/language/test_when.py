@@ -48,7 +48,7 @@ MIXED = f"""
 """
 
 
-def test_what_is_false_is_left_out_and_listed() -> None:
+def test_parts_with_a_false_when_are_left_out_and_listed() -> None:
     built = plan(MIXED)
     assert names(built) == ["p", "r", "a", "w"]
     assert [str(part) for part in built.left_out] == [

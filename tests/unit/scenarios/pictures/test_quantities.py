@@ -16,7 +16,7 @@ from scenarios.pictures.quantities import axis, quantity
         (0.0123, Unit.SECONDS, "12.3 ms"),
         (2.5, Unit.SECONDS, "2.5 s"),
         (0.0, Unit.SECONDS, "0 s"),
-        (0.034, Unit.SHARE, "3.4 %"),
+        (0.034, Unit.SHARE, "3.4%"),
         (1234.0, Unit.PER_SECOND, "1.23k/s"),
         (1536.0, Unit.BYTES, "1.5 KiB"),
         (999.6, Unit.NUMBER, "1000"),

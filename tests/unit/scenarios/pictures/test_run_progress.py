@@ -40,7 +40,7 @@ def test_the_present_phase_and_those_to_come_have_their_times() -> None:
     assert [(phase.name, phase.state, phase.length) for phase in progress.phases] == [
         ("baseline", "done", "1s"),
         ("fault", "present", "9s"),
-        ("recovery", "to come", "up to 1m"),
+        ("recovery", "upcoming", "up to 1m"),
     ]
     assert progress.present is not None
     assert progress.present.planned is not None
@@ -64,7 +64,7 @@ def test_phases_of_an_ended_run_that_never_began_are_left_out() -> None:
 def test_an_attempt_that_begins_again_has_all_later_phases_to_come() -> None:
     history = tell(("baseline", 0, 1), ("fault", 1, None), ("baseline", 5, None), now=6)
     progress = find_progress(history, OUTLINE)
-    assert [phase.state for phase in progress.phases] == ["done", "done", "present", "to come", "to come"]
+    assert [phase.state for phase in progress.phases] == ["done", "done", "present", "upcoming", "upcoming"]
 
 
 def test_the_timeline_has_room_for_what_is_to_come_and_now_is_where_it_is() -> None:

@@ -31,7 +31,7 @@ def left_edge(*labels: str) -> float:
     return float(found[1])
 
 
-def test_what_no_label_needs_is_not_shown() -> None:
+def test_unused_label_width_is_not_shown() -> None:
     assert left_edge("short") > left_edge("short", "a label of some length") > 0
 
 
@@ -70,4 +70,4 @@ def test_a_plan_says_which_share_of_looks_must_hold() -> None:
 
 def test_a_plan_says_what_is_compared_with_earlier_runs() -> None:
     picture = plan_timeline(Plan("test", (Phase("chaos"),), regression={"time_to_recover": 1.5}))
-    assert "time to recover: at most 1.5x of the usual" in picture
+    assert "time to recover: at most 1.5x the usual" in picture

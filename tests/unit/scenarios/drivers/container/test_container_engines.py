@@ -81,7 +81,7 @@ def answer(status: str, body: str) -> Respond:
         ("banana", "", "broke the connection, or does not speak HTTP"),
     ],
 )
-async def test_what_is_no_answer_of_an_engine_is_told_in_a_sentence(
+async def test_invalid_engine_response_is_explained_in_a_sentence(
     answering: Serve, status: str, body: str, sentence: str
 ) -> None:
     await answering(answer(status, body))

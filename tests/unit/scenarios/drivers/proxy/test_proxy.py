@@ -81,7 +81,9 @@ async def test_refusal_is_not_over_while_another_process_has_the_port(
         return bool(relay.problem)
 
     await until(is_known)
-    sentence = rf"listener {relay.name} cannot listen again, tries on: .*; end the process that has its port"
+    sentence = (
+        rf"listener {relay.name} cannot listen again, still trying: .*; end the process that has its port"
+    )
     with pytest.raises(StepFailed, match=sentence):
         await DRIVER.is_present(refusal, platform, fault)
     assert not await DRIVER.is_present(arguments(), platform, fault)  # only refusals wait for the port
