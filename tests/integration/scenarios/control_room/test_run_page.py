@@ -291,7 +291,7 @@ def test_why_a_run_waits_is_the_present_reason(admin_client: Client) -> None:
     )
     assert "waiting: no worker has been seen" in page(admin_client, second)
     Heartbeat.objects.create(name="worker", seen_at=timezone.now())
-    assert "waiting: a worker will take it" in page(admin_client, first)
+    assert "waiting: a worker will pick it up" in page(admin_client, first)
     content = page(admin_client, second)
     assert "waiting: 1 run before it in the queue" in content
     assert admin_client.get(next_poll(content)).status_code == 204

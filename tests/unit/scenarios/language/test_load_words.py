@@ -106,7 +106,7 @@ def test_the_schema_accepts_loads(drivers: Drivers) -> None:
         (
             {"request": "{wait: {duration: 1s}}"},
             (8, 15),
-            "a load cannot send 'wait': it sends what asks a server",
+            "a load cannot use 'wait': it sends requests to a server",
         ),
         (
             {"request": "{http: {service: shop, path: '/${itm}'}}"},
