@@ -83,7 +83,7 @@ def test_circles_are_refused_with_their_path() -> None:
         "line 7, column 27: 'a' cannot be included: line 6, column 27: 'b' cannot be included"
     )
     assert "the scenarios include each other in a cycle: outer → a → b → a" in found
-    assert "in a circle: outer → outer" in refusal(phases(include("outer")))
+    assert "in a cycle: outer → outer" in refusal(phases(include("outer")))
 
 
 def test_three_deep_is_the_limit() -> None:
