@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.servers.api_clients import PAGE, prepared_coordinator, save_page
-from tests.servers.coordinator import PROJECT
+from tests.servers.api_linters import DESCRIPTION as DESCRIPTION_FILE
+from tests.servers.api_linters import find_complaints
 from tests.servers.node import Node
 
-DESCRIPTION = str(PROJECT / "docs" / "openapi.json")
+DESCRIPTION = str(DESCRIPTION_FILE)
 SECONDS = 300
 
 
@@ -86,3 +87,7 @@ def test_a_program_whose_token_is_wrong_ends_with_the_code_of_the_problem(
     done = run(prepare_shell(folder), folder, {**environment, "TEST_COORDINATOR_TOKEN": "tc_wrong"})
     assert done.returncode != 0
     assert "401" in done.stderr
+
+
+def test_linters_find_neither_errors_nor_warnings_in_the_description(tmp_path: Path) -> None:
+    assert find_complaints(tmp_path) == ""
