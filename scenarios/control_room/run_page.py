@@ -182,6 +182,7 @@ def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
         "original": run,
         "history": history,
         "progress": find_progress(history, outline),
+        "defaults": outline.defaults,
         "faults": describe_faults(history),
         "waiting": waiting,
         "now": timezone.now(),

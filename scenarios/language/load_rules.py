@@ -13,6 +13,7 @@ from scenarios.domain.durations import format_duration
 from scenarios.domain.load_values import MULTIPLE_PATTERN
 from scenarios.domain.plan import MAX_REQUESTS, MIN_SAMPLES, WINDOW_SECONDS
 from scenarios.domain.spelling import suggest
+from scenarios.domain.templates import is_templated
 from scenarios.language.load_words import read_rate
 from scenarios.language.timing import list_mappings, measure_phase, read_seconds
 
@@ -99,7 +100,7 @@ def _find_few_samples(
     judged: list[_Judged], phases: list[Mapping[str, Any] | None], loads: Mapping[Any, Any]
 ) -> Iterator[BrokenRule]:
     before = _find_baseline(phases)
-    lengths = [measure_phase(phase) if phase else 0.0 for phase in phases]
+    lengths = [_measure_known(phase) for phase in phases]
     for validation in judged:
         named = validation.words.get("load")
         rate = read_rate(loads[named].get("rate")) if isinstance(named, str) and named in loads else None
@@ -114,12 +115,23 @@ def _find_few_samples(
             path = (*validation.path, "expect", figure)
             yield from _find_too_few(path, figure, rate, *where)
             if _is_multiple(value) and before:
-                yield from _find_too_few(
-                    (*path, matcher), figure, rate, "the baseline", sum(lengths[:before])
-                )
+                known = [length for length in lengths[:before] if length is not None]
+                baseline = sum(known) if len(known) == before else None
+                yield from _find_too_few((*path, matcher), figure, rate, "the baseline", baseline)
 
 
-def _find_too_few(path: Path, figure: str, rate: float, where: str, seconds: float) -> Iterator[BrokenRule]:
+def _measure_known(phase: Mapping[str, Any] | None) -> float | None:
+    """None while a variable decides how long the phase is held."""
+    if phase is None:
+        return 0.0
+    return None if is_templated(phase.get("hold")) else measure_phase(phase)
+
+
+def _find_too_few(
+    path: Path, figure: str, rate: float, where: str, seconds: float | None
+) -> Iterator[BrokenRule]:
+    if seconds is None:
+        return
     needed, found = MIN_SAMPLES.get(figure, 1), round(rate * seconds)
     if found < needed:
         rule = (

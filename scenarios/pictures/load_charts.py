@@ -23,10 +23,10 @@ MIN_POINTS = 2
 
 @dataclass(frozen=True, slots=True)
 class LoadView:
-    """`rows` are the cells of HEADS, for each phase. `errors` names the kinds of errors."""
+    """`rows` are the cells of each phase, each with its head. `errors` names the kinds of errors."""
 
     name: str
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[tuple[str, str]]]
     errors: str
     lateness: str
     charts: Sequence[tuple[str, SafeString]]
@@ -45,7 +45,7 @@ def _build_view(load: LoadResult, scene: Scene) -> LoadView:
     late = load.lateness_p99
     return LoadView(
         load.name,
-        list_rows(load),
+        [list(zip(HEADS, cells, strict=True)) for cells in list_rows(load)],
         ", ".join(f"{count} × {kind}" for kind, count in sorted(load.kinds.items())),
         "" if late is None else quantity(late, Unit.SECONDS),
         list(_draw_charts(load, scene)),

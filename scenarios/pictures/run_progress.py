@@ -1,6 +1,6 @@
 """How far a run is: the phases of its plan, those that are over, the present one, and those to come."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -9,6 +9,8 @@ from uuid import UUID
 from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import RunState
 from scenarios.domain.plan import Phase
+from scenarios.domain.templates import format_scalar
+from scenarios.drivers.documents import read_document
 from scenarios.models import Run
 from scenarios.pictures.plan_timeline import compute_max_length
 from scenarios.runs.executor import find_fitting_plan
@@ -42,10 +44,14 @@ class PlannedPhase:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What the plan says of phases; `labels` are the names of everything that a picture has a row for."""
+    """What the plan says of phases; `labels` are the names of everything that a picture has a row for.
+
+    `defaults` has the variables that nobody gave a value.
+    """
 
     phases: Sequence[PlannedPhase] = ()
     labels: Sequence[str] = ()
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
 
 NOTHING = Outline()
@@ -59,7 +65,8 @@ def read_outline(run: Run) -> Outline:
 # A run's document never changes, and its page is asked for each second while it goes on.
 @lru_cache(maxsize=64)
 def _read_outline(key: UUID, _attempt: int) -> Outline:
-    plan = find_fitting_plan(Run.objects.get(pk=key))
+    run = Run.objects.get(pk=key)
+    plan = find_fitting_plan(run)
     if plan is None:
         return NOTHING
     phases = [_plan_phase(phase) for phase in plan.phases]
@@ -68,7 +75,16 @@ def _read_outline(key: UUID, _attempt: int) -> Outline:
         labels += [action.name for action in phase.actions]
         labels += [validation.name for validation in phase.validations]
         labels += [validation.name for validation in phase.load_validations]
-    return Outline(phases, labels)
+    return Outline(phases, labels, _list_defaults(run))
+
+
+def _list_defaults(run: Run) -> dict[str, str]:
+    variables = read_document(run.document, run.included or {}).variables
+    return {
+        name: format_scalar(variable.default)
+        for name, variable in variables.items()
+        if name not in run.variables and not variable.is_required
+    }
 
 
 def _plan_phase(phase: Phase) -> PlannedPhase:

@@ -100,6 +100,8 @@ def test_an_ended_run_with_a_dirty_rollback_is_an_alarm_and_still_polled(
     content = page(admin_client, telling.finish(Rollback.DIRTY))
     for words in ("rollback dirty", "1 still injected", "the exchange answered 503"):
         assert words in content
+    assert f"<strong>Still injected:</strong> {SLOWED} on exchange, since" in content
+    assert "<code>delay_ms</code> default</dt><dd>500</dd>" in content
     assert next_poll(content)
 
 

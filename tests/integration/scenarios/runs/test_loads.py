@@ -109,7 +109,7 @@ def test_users_notice_a_slow_and_a_refusing_service(admin_client: Client) -> Non
     assert refused["errors"] > 0
     assert load["lateness_p99"] >= 0
     (view,) = build_load_views(read_history(run))
-    assert [row[0] for row in view.rows] == ["before", "slow", "refused", "baseline"]
+    assert [row[0][1] for row in view.rows] == ["before", "slow", "refused", "baseline"]
     assert [title for title, _picture in view.charts] == ["p95", "error rate"]
     assert "connection refused" in view.errors
     assert "Load **shoppers**" in render_report(run, "md").decode()

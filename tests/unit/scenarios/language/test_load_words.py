@@ -7,7 +7,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from scenarios.domain.errors import Problem
+from scenarios.domain.errors import InvalidDocument, Problem
 from scenarios.domain.load_values import Threshold, format_figure, parse_threshold
 from scenarios.domain.plan import Limit, Plan
 from scenarios.drivers.documents import read_document
@@ -54,6 +54,15 @@ def write(
 
 def read(source: str, drivers: Drivers, given: dict[str, Any] | None = None) -> Plan:
     return build_plan(parse_document(source, drivers), given or {})
+
+
+def test_a_variable_may_decide_how_long_the_phases_of_a_load_are_held(drivers: Drivers) -> None:
+    hold = '"${hold}"'
+    source = write(hold=hold, before=f"  - {{name: before, hold: {hold}}}")
+    source = source.replace("spec:\n", "spec:\n  variables: {hold: {type: duration, default: 30s}}\n", 1)
+    assert [phase.hold for phase in read(source, drivers).phases] == [30.0, 30.0]
+    with pytest.raises(InvalidDocument, match="'p95' needs at least 20 requests"):
+        read(source, drivers, {"hold": "100ms"})
 
 
 def test_a_load_and_its_limits_become_a_plan(drivers: Drivers) -> None:
