@@ -1,7 +1,7 @@
 """Writes the packages that the coordinator needs, as CycloneDX or as the table of docs/licences.md.
 
-`python deploy/bill_of_materials.py` describes what is installed where it runs; `--table` writes the table.
-It uses only the standard library.
+`python deploy/bill_of_materials.py` describes what is installed where it runs; with `--system`, also Debian's
+packages, as in the image. `--table` writes the table. It uses only the standard library.
 """
 
 import json
@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageMetadata, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
+DEBIAN = Path("/var/lib/dpkg/status")
+"""See https://manpages.debian.org/stable/dpkg/dpkg.1.html."""
 LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 # What packages say that name no SPDX expression.
 EXPRESSIONS = {
@@ -80,9 +83,26 @@ def find_licence(installed: Distribution) -> str:
     return " OR ".join(sorted({EXPRESSIONS.get(kind, kind) for kind in said if kind}))
 
 
-def build_document() -> dict[str, Any]:
+def list_debian_packages(status: str) -> Iterator[dict[str, Any]]:
+    """Read this database of dpkg. It has no licences: they are in /usr/share/doc/PACKAGE/copyright."""
+    for paragraph in status.split("\n\n"):
+        fields = dict(re.findall(r"^(\w+): (.+)$", paragraph, re.MULTILINE))
+        if fields.get("Status") == "install ok installed":
+            # See https://github.com/package-url/purl-spec; '+' and the ':' of an epoch are quoted.
+            name, version = fields["Package"], quote(fields["Version"])
+            address = f"pkg:deb/debian/{quote(name)}@{version}?arch={fields['Architecture']}"
+            yield {
+                "type": "library",
+                "bom-ref": address,
+                "name": name,
+                "version": fields["Version"],
+                "purl": address,
+            }
+
+
+def build_document(*, with_system: bool = False) -> dict[str, Any]:
     """See https://cyclonedx.org/docs/1.5/json/."""
-    components = [
+    components: list[dict[str, Any]] = [
         {
             "type": "library",
             "bom-ref": package.address,
@@ -93,6 +113,8 @@ def build_document() -> dict[str, Any]:
         }
         for package in list_packages()
     ]
+    if with_system and DEBIAN.exists():
+        components.extend(list_debian_packages(DEBIAN.read_text()))
     return {"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": components}
 
 
@@ -102,5 +124,8 @@ def build_table() -> str:
 
 
 if __name__ == "__main__":
-    wants_table = "--table" in sys.argv[1:]
-    sys.stdout.write(build_table() if wants_table else f"{json.dumps(build_document(), indent=1)}\n")
+    if "--table" in sys.argv[1:]:
+        sys.stdout.write(build_table())
+    else:
+        document = build_document(with_system="--system" in sys.argv[1:])
+        sys.stdout.write(f"{json.dumps(document, indent=1)}\n")

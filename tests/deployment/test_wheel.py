@@ -78,6 +78,7 @@ def test_the_source_distribution_has_what_builds_the_wheel(distributions: Path) 
 def test_everything_that_names_the_version_names_the_same() -> None:
     named = {
         "pyproject.toml": r"test-coordinator-client==([\d.]+)",
+        "deploy/container/Dockerfile": r"(?:--tag test-coordinator:|image\.version=)(\S+)",
         "deploy/container/compose.yaml": r"image: test-coordinator:(\S+)",
         "deploy/container/compose.demo.yaml": r"image: test-coordinator:(\S+)",
         "deploy/kubernetes/kustomization.yaml": r"newTag: (\S+)",

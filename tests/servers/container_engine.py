@@ -204,12 +204,15 @@ def build_image() -> bytes:
 
 
 @contextmanager
-def docker_engine() -> Iterator[ContainerEngine]:
-    """dockerd, without rules of its own in this machine's network and without mounts in its name space."""
+def docker_engine(**options: str) -> Iterator[ContainerEngine]:
+    """dockerd, without rules of its own in this machine's network and without mounts in its name space.
+
+    `options` are those of its command line, with underscores.
+    """
     # Not in a folder of pytest: the path of a socket has at most 107 characters.
     with tempfile.TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as text:
         engine = ContainerEngine(Path(text))
-        with _process(engine, *_build_command(engine)):
+        with _process(engine, *_build_command(engine, options)):
             engine.import_image(IMAGE, build_image())
             yield engine
 
@@ -249,7 +252,7 @@ def _begin(keeper: str) -> list[str]:
     return ["setpriv", "--pdeathsig", "TERM", "--", "unshare", "--net", "--mount", "--", "sh", "-c", keeper]
 
 
-def _build_command(engine: ContainerEngine) -> list[str]:
+def _build_command(engine: ContainerEngine, more: Mapping[str, str]) -> list[str]:
     folder = engine.folder
     (folder / "daemon.json").write_text("{}")
     options = {
@@ -263,6 +266,7 @@ def _build_command(engine: ContainerEngine) -> list[str]:
         "shutdown-timeout": "5",
         "bip": "10.199.0.1/24",
         "default-address-pool": "base=10.199.16.0/20,size=24",
+        **{name.replace("_", "-"): value for name, value in more.items()},
     }
     command = [*_begin(KEEPER), str(folder), "dockerd"]
     return [*command, *(f"--{name}={value}" for name, value in options.items())]

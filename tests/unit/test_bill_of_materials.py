@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from deploy import bill_of_materials
-from deploy.bill_of_materials import build_document, build_table, list_locked, list_packages
+from deploy.bill_of_materials import (
+    build_document,
+    build_table,
+    list_debian_packages,
+    list_locked,
+    list_packages,
+)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "licences.md"
 # None of them asks for the source of a program that uses the package.
@@ -45,3 +51,20 @@ def test_every_locked_package_has_digests_and_is_in_the_bill_of_materials() -> N
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.5")
     components = {component["name"] for component in document["components"]}
     assert {"django", "gunicorn", "aiohttp"} <= components <= {name for name, _, _ in locked}
+
+
+def test_packages_of_debian_that_are_installed_are_components() -> None:
+    status = """\
+Package: libstdc++6
+Status: install ok installed
+Architecture: arm64
+Version: 1:14.2.0-19
+
+Package: removed
+Status: deinstall ok config-files
+Architecture: all
+Version: 1
+"""
+    (component,) = list_debian_packages(status)
+    assert component["purl"] == "pkg:deb/debian/libstdc%2B%2B6@1%3A14.2.0-19?arch=arm64"
+    assert component["version"] == "1:14.2.0-19"
