@@ -36,7 +36,7 @@ spec:
   variables: {service: {type: string}}
   phases:
     - name: chaos
-      hold: 20s
+      hold: 30s
       actions:
         - name: break it
           do: {http: {service: "${service}", method: POST, path: /fault}}

@@ -39,7 +39,7 @@ while (now := time.monotonic()) < begun + SECONDS:
     latest = max(latest, now - due)
     claim = claims[turns % count]
     find_stop_request(claim)
-    if (turns // count + turns) % every == 0:
+    if (turns // count + turns % count) % every == 0:
         renew_lease(claim)
     turns += 1
 print(turns, latest, flush=True)
