@@ -94,7 +94,7 @@ HOME_PAGE = 60.0
 # Of an answer that reads no row: 5 for its query, the rest for who asks.
 OF_NO_ROW = 15.0
 # In KiB, compressed; smaller ones are not told.
-LARGEST_PAGE, SMALL_PAGE = 60.0, 10.0
+MAX_PAGE, SMALL_PAGE = 60.0, 10.0
 
 
 class Browser:
@@ -134,7 +134,7 @@ class Served:
         self.goals.at_most("  processor time of web process and database, mean", used, goal, "ms")
         size = len(gzip.compress(content.encode(), compresslevel=6)) / 1024
         if size > SMALL_PAGE:
-            self.goals.at_most("  compressed", size, LARGEST_PAGE, "KiB")
+            self.goals.at_most("  compressed", size, MAX_PAGE, "KiB")
 
 
 def measure_processor_time(master: int) -> float:

@@ -127,7 +127,7 @@ class Alerts:
 
 @pytest.mark.prometheus
 @pytest.mark.alertmanager
-def test_alerts_tell_of_lost_faults_refused_undos_and_runs_taken_over_again(
+def test_alerts_report_lost_faults_refused_undos_and_runs_taken_over_again(
     system: Coordinator, target: Target, tmp_path: Path
 ) -> None:
     """All of one run: its proxy goes away, its target refuses the undo, and the database its end."""
