@@ -61,7 +61,7 @@ def fuzz(installed: Coordinator, token: str, *options: str) -> "subprocess.Compl
 # Written out: a benchmark that fuzzes has no Django. A test holds that it is all of them.
 ALL_SCOPES = (
     *("read", "edit", "run", "schedule", "services", "webhooks", "approve"),
-    *("stop", "acknowledge", "global-stop"),
+    *("stop", "acknowledge", "global-stop", "allow-lists"),
 )
 SOMETHING_OF_EVERYTHING = """
 from django.contrib.auth.models import User
