@@ -64,7 +64,7 @@ def is_target(name: str) -> bool:
 def describe_target(name: str) -> str:
     """As "namespace 'shop'" or "namespace 'shop' of cluster 'east'"."""
     namespace, _, cluster = name.removeprefix(TARGET_PREFIX).partition("@")
-    what = "the nodes" if namespace == NODES else f"namespace {namespace!r}"
+    what = "every node" if namespace == NODES else f"namespace {namespace!r}"
     return f"{what} of cluster {cluster!r}" if cluster else what
 
 

@@ -74,4 +74,4 @@ def test_long_names_can_be_stored_and_stay_apart_and_protected() -> None:
 def test_targets_have_a_name_for_people() -> None:
     assert admission.describe_target("k8s/shop") == "namespace 'shop'"
     assert admission.describe_target("k8s/shop@east") == "namespace 'shop' of cluster 'east'"
-    assert admission.describe_target(NODES) == "the nodes"
+    assert admission.describe_target(NODES) == "every node"
