@@ -77,14 +77,31 @@ class Spec(Declaration, Generic[AnyStep, AnyFault]):
         yield from find_overlong_phases(values)
         yield from find_load_problems(values)
         phases = values.get("phases")
-        if isinstance(phases, list) and phases and all(map(_is_left_out, phases)):
+        if not isinstance(phases, list) or not phases:
+            return
+        if all(map(_is_left_out, phases)):
             yield BrokenRule(
                 ("phases", 0, "when"), "'when' of every phase is false: nothing is left to carry out"
             )
+        elif not (values.get("guards") or values.get("load")) and all(
+            _is_left_out(phase) or _is_emptied(phase) for phase in phases
+        ):
+            first = next(index for index, phase in enumerate(phases) if not _is_left_out(phase))
+            rule = (
+                "'when' of every action and validation is false: the run would pass without testing anything"
+            )
+            yield BrokenRule(("phases", first), rule)
 
 
 def _is_left_out(phase: Any) -> bool:
     return isinstance(phase, Mapping) and phase.get("when") is False
+
+
+def _is_emptied(phase: Any) -> bool:
+    """Whether a phase has actions or validations, and none of them is left."""
+    found = [phase.get(word, []) for word in ("actions", "validations")] if isinstance(phase, Mapping) else []
+    parts = [part for listed in found if isinstance(listed, list) for part in listed]
+    return bool(parts) and all(map(_is_left_out, parts))
 
 
 class Metadata(Declaration):

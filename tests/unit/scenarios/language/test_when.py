@@ -104,11 +104,22 @@ def test_plan_and_left_out_together_are_the_document(flags: list[bool]) -> None:
         ("[{name: p, when: '${of}'}]", "'${of}' is undefined: 'spec.variables' declares on, off"),
         ("[{name: p, wen: true}]", "unknown key 'wen' in 'phases[0]'"),
         ("[{name: p, when: false}]", "column 22: 'when' of every phase is false: nothing is left"),
+        (f"[{{name: p, validations: [{{name: v, when: false, {LOOK}}}]}}]", "without testing anything"),
+        (
+            f"[{{name: p, when: false}}, {{name: q, actions: [{{name: a, when: '${{off}}', {ACT}}}]}}]",
+            "without testing anything",
+        ),
         ("[{name: p, when: '${off}'}]", "nothing is left to carry out (that is the default of '${off}')"),
     ],
 )
 def test_a_when_that_is_not_valid_is_refused_at_its_place(phases: str, message: str) -> None:
     assert message in refusal(phases)
+
+
+def test_guards_test_a_run_whose_validations_are_left_out() -> None:
+    guards = f"  guards: [{{name: g, {LOOK}}}]\n"
+    phases = f"[{{name: p, hold: 1s, validations: [{{name: v, when: false, {LOOK}}}]}}]"
+    assert names(plan(phases, guards)) == ["p"]
 
 
 def test_a_text_is_no_flag() -> None:
