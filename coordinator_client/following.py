@@ -109,5 +109,5 @@ def _read_position(text: str) -> int:
 def _read_json(message: Message) -> object:
     try:
         return json.loads(message.data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NotUnderstoodError("data") from None

@@ -191,7 +191,7 @@ def read_tokens(file: Path | None) -> Tokens:
 def _read_config(path: Path) -> Mapping[str, object]:
     try:
         found = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingError(f"--config {str(path)!r} cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise SettingError(f"--config {str(path)!r} must hold a JSON object, as in {EXAMPLE}")

@@ -247,7 +247,7 @@ async def _read(reader: asyncio.StreamReader) -> Request:
 def _object(request: Request) -> Mapping[str, Any]:
     try:
         found = json.loads(request.body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RefusedError(HTTPStatus.BAD_REQUEST, "the body is not JSON") from error
     if not isinstance(found, dict):
         raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "the body must be a JSON object")

@@ -119,7 +119,7 @@ class AsyncClient:
             content = await answer.aread()
         try:
             return str(json.loads(content)["parts"][part]["problem"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):
             return ""
 
     async def get_global_stop(self) -> GlobalStop:

@@ -81,7 +81,7 @@ def _read_item(node: Any) -> str | int | float:
     """The item of a list; a number only if JSON writes it in the same way."""
     try:
         number: int | float = json.loads(node.value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return str(node.value)
     is_number = node.tag != f"{TAG}str" and json.dumps(number) == node.value
     return number if is_number else str(node.value)

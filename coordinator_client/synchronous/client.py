@@ -120,7 +120,7 @@ class Client:
             content = answer.read()
         try:
             return str(json.loads(content)["parts"][part]["problem"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):
             return ""
 
     def get_global_stop(self) -> GlobalStop:

@@ -44,7 +44,7 @@ class Policy:
                 content = json.load(file)
                 rules = content["kinds"]
                 self.injector = str(content.get("injector", ""))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
                 raise Refusal(f"{self._path!r} must hold an object with 'kinds'") from error
         if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
             raise Refusal(f"'kinds' in {self._path!r} must be an object of objects")

@@ -91,7 +91,7 @@ def _explain_not_allowed(module: str) -> str:
 def _read_fields(answer: str, log: str, name: str) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         last_line = log.strip().rpartition("\n")[2]
         raise StepFailed(f"{name!r} ended its process without a result: {format_value(last_line)}") from None
     if "impossible" in fields:

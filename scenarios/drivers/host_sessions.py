@@ -182,7 +182,7 @@ async def _start_session(connection: asyncssh.SSHClientConnection, command: str,
 def _is_greeting(line: bytes) -> bool:
     try:
         found: Any = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and "serves" in found
 

@@ -139,6 +139,6 @@ async def _request(method: str, url: str, **request: Any) -> Answer:
 def _is_non_empty_list(text: str) -> bool:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(found, list) and bool(found)

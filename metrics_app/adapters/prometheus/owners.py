@@ -50,7 +50,7 @@ def _parse(content: bytes) -> list[str]:
     """Each service once. A line that was cut off, for example by a full disk, is left out."""
     found: dict[str, None] = {}
     for line in content.decode(errors="replace").splitlines():
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             owner = json.loads(line)
             if isinstance(owner, str):
                 found[owner] = None

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from injector.configuration import SettingError, parse_address
-from tests.unit.injector.conftest import Bench, until
+from tests.unit.injector.conftest import TOKEN, Bench, until
 
 
 def fault(bench: Bench, lease: float = 60, **kinds: object) -> dict[str, object]:
@@ -117,6 +117,11 @@ async def test_a_request_that_makes_no_sense_is_refused_with_the_reason(
     assert answer.status == status
     assert answer.content["error"]
     assert (await bench.ask("GET", "/faults")).content == {}
+
+
+async def test_json_that_is_nested_too_deeply_is_refused(bench: Bench) -> None:
+    answer = await bench.send("PUT", "/faults/f1", f"Bearer {TOKEN}", b"[" * 60_000)
+    assert (answer.status, answer.content["error"]) == (400, "the body is not JSON")
 
 
 async def test_garbage_is_refused_and_breaks_nothing(bench: Bench) -> None:
