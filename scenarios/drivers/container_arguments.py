@@ -37,17 +37,37 @@ class Limits(Declaration):
             yield "", "the fault has no effect: give 'cpus' or 'memory'"
 
 
+# Those of Docker, then those that only Podman has, then the driver's own.
+_State = Literal[
+    "created",
+    "running",
+    "paused",
+    "restarting",
+    "removing",
+    "exited",
+    "dead",
+    "configured",
+    "initialized",
+    "stopping",
+    "stopped",
+    "unknown",
+    "absent",
+    "mixed",
+]
+_Health = Literal["starting", "healthy", "unhealthy", "none", "absent", "mixed"]
+
+
 class ContainerReturned(Returned):
     count: int = Field(json_schema_extra=ALWAYS, ge=0, description="How many containers were found.")
     running: int = Field(json_schema_extra=ALWAYS, ge=0, description="How many of these run.")
     healthy: int = Field(
         json_schema_extra=ALWAYS, ge=0, description="How many of these run and pass their health check."
     )
-    state: str = Field(
+    state: _State = Field(
         json_schema_extra=ALWAYS,
         description="running, paused, restarting, exited and so on; absent if there is none, or mixed.",
     )
-    health: str = Field(
+    health: _Health = Field(
         json_schema_extra=ALWAYS,
         description="starting, healthy, unhealthy, or none without a health check; absent or mixed.",
     )

@@ -21,6 +21,7 @@ PROBES = {
     "tcp": "{tcp: {service: s}}",
     "wait": "{wait: {duration: 1s}}",
     "grpc": "{grpc: {service: s, call: a.B/C}}",
+    "container": "{container: {name: c}}",
 }
 PLACES = {
     "a validation": "phases: [{{name: p, validations: [{{name: v, probe: {step}, expect: {expect}}}]}}]",
@@ -150,6 +151,7 @@ REFUSED = [
     ("tcp", "{elapsed: {below: 1, exists: false}}", "exists", "'tcp' always returns 'elapsed'", ""),
     ("grpc", "{code: OKAY}", "code", "it is one of OK, CANCELLED", "'OK'?"),
     ("grpc", "{code: {not: UNAVALIABLE}}", "not", "can never equal 'UNAVALIABLE'", "'UNAVAILABLE'?"),
+    ("container", "{health: {not: unhealty}}", "not", "it is one of starting, healthy", "'unhealthy'?"),
     ("grpc", "{code: {not_in: [OK, ok]}}", "ok", "can never equal 'ok'", ""),
     ("http", '{body: {contains: ""}}', "contains", "'contains' always holds for an empty text", ""),
     ("http", '{body: {matches: ""}}', "matches", "'matches' always holds for an empty pattern", ""),
