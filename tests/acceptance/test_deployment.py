@@ -79,7 +79,7 @@ def test_each_kind_of_installation_has_a_worker_for_the_queue_on_redis() -> None
 def test_workers_are_drained_by_a_reload_of_their_unit_and_before_their_container_is_stopped() -> None:
     for unit in UNITS:
         if "worker" in unit.name:
-            assert "ExecReload=/bin/kill -USR1 $MAINPID\n" in unit.read_text()
+            assert 'ExecReload=/bin/sh -c "kill -USR1 $MAINPID"\n' in unit.read_text()
     pod = documents(DEPLOY / "kubernetes" / "coordinator.yaml")[0]["spec"]["template"]["spec"]
     (worker,) = (each for each in pod["containers"] if each["name"] == "worker")
     program, manage, name, *options = worker["lifecycle"]["preStop"]["exec"]["command"]
