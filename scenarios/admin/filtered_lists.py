@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import IGNORED_PARAMS, ChangeList
 from django.contrib.auth.models import User
 from django.core.exceptions import FieldDoesNotExist, ValidationError
@@ -23,7 +24,7 @@ MAX_SKIPPED = 1000
 
 # What the values of a link can raise when a list is counted: too large a number, half of a range, a lookup
 # that the database does not have. Django handles only those that are raised before.
-UNUSABLE_VALUES = (OverflowError, ValueError, TypeError, IndexError, NotSupportedError, DataError)
+_UNUSABLE_VALUES = (OverflowError, ValueError, TypeError, IndexError, NotSupportedError, DataError)
 # A regular expression can take minutes for each row, or be none.
 _REFUSED_LOOKUPS = frozenset({"regex", "iregex"})
 
@@ -93,6 +94,20 @@ class KnownFiltersList(ChangeList):
 def replace_nul(text: str) -> str:
     """What a filter compares with: a NUL, which no database stores, must not leave the list unfiltered."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+class UsableFiltersAdmin(admin.ModelAdmin):
+    """Leaves all filters out, with a message, if one of them has a value that no database can compare."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        try:
+            return super().get_changelist_instance(request)
+        except (*_UNUSABLE_VALUES, IncorrectLookupParameters) as error:
+            if not request.GET:
+                raise
+            sentence = "A filter of this link has a value that cannot be used; all filters are left out."
+            messages.warning(request, sentence)
+            raise IncorrectLookupParameters(sentence) from error
 
 
 class TypedFilter(admin.SimpleListFilter):

@@ -18,9 +18,7 @@ from typing import Any, TypeVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db.models import DateTimeField, Model, QuerySet
@@ -33,9 +31,9 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from scenarios.admin.filtered_lists import (
-    UNUSABLE_VALUES,
     KnownFiltersList,
     NearerEndPaginator,
+    UsableFiltersAdmin,
     describe_saved_filters,
     save_present_filter,
 )
@@ -107,7 +105,7 @@ def link(row: Model) -> SafeString:
     return format_html('<a href="{}">{}</a>', address(row), row)
 
 
-class PageAdmin(admin.ModelAdmin):
+class PageAdmin(UsableFiltersAdmin):
     """A list and a page for each row, with the pages and buttons that its functions declare."""
 
     paginator = NearerEndPaginator
@@ -201,16 +199,6 @@ class PageAdmin(admin.ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **named: Any) -> type[KnownFiltersList]:
         return KnownFiltersList
-
-    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        try:
-            return super().get_changelist_instance(request)
-        except (*UNUSABLE_VALUES, IncorrectLookupParameters) as error:
-            if not request.GET:
-                raise
-            sentence = "A filter of this link has a value that cannot be used; all filters are left out."
-            messages.warning(request, sentence)
-            raise IncorrectLookupParameters(sentence) from error
 
     def get_sortable_by(self, request: HttpRequest) -> list[Any]:
         return [self._get_column(name) for name in super().get_sortable_by(request)]

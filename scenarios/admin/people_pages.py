@@ -9,13 +9,14 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
+from scenarios.admin.filtered_lists import UsableFiltersAdmin
 from scenarios.runs.detaching import detached_runs
 
 admin.site.unregister(User)  # registered by the import above
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(UsableFiltersAdmin, UserAdmin):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:

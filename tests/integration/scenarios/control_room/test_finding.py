@@ -206,6 +206,12 @@ def test_a_value_that_no_database_can_compare_leaves_all_filters_out(
     assert "has a value that cannot be used; all filters are left out" in page.content.decode()
 
 
+def test_the_list_of_people_leaves_them_out_too(admin_client: Client) -> None:
+    address = reverse("admin:auth_user_changelist")
+    page = admin_client.get(f"{address}?groups=99999999999999999999", follow=True)
+    assert "all filters are left out" in page.content.decode()
+
+
 def test_a_regular_expression_is_no_filter(admin_client: Client) -> None:
     store("sample")
     page = open_list(admin_client, "scenario", "name__regex=(")
