@@ -1,11 +1,12 @@
 """A whole installation with its demo services, for a user with a browser."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
 
 from tests.servers.coordinator import Coordinator, coordinator
+from tests.servers.listing_servers import LISTED, listing_cluster, listing_engine
 from tests.servers.loopback import free_port, is_listening, wait_for
 from tests.servers.prometheus_server import measuring
 
@@ -202,10 +203,13 @@ class ControlRoom:
 @contextmanager
 def control_room(data: Path) -> Iterator[ControlRoom]:
     ports = {"exchange": free_port(), "risk-monitor": free_port()}
-    with (
-        measuring(data, ports["exchange"]) as measured,
-        coordinator(data, DJANGO_SUPERUSER_PASSWORD=PASSWORD, **measured) as installed,
-    ):
+    with ExitStack() as stack:
+        own = stack.enter_context(measuring(data, ports["exchange"]))
+        # What the page that finds services shows.
+        own["CONTAINER_ENGINES"] = f"local={stack.enter_context(listing_engine(LISTED))}"
+        own["KUBERNETES_CONFIG"] = stack.enter_context(listing_cluster(data))
+        own["KUBERNETES_NAMESPACES"] = "shop"
+        installed = stack.enter_context(coordinator(data, DJANGO_SUPERUSER_PASSWORD=PASSWORD, **own))
         installed.set_up(**{name: f"http://127.0.0.1:{port}" for name, port in ports.items()})
         installed.manage(
             "createsuperuser", "--noinput", "--username", NAME, "--email", "operator@example.com"

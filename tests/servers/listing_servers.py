@@ -40,11 +40,15 @@ SERVICES = {
 }
 
 
-def _build_handler(content: Any) -> type[BaseHTTPRequestHandler]:
-    body = json.dumps(content).encode()
+NOTHING = {"items": [], "resources": []}
+
+
+def _build_handler(content: Any, path: str) -> type[BaseHTTPRequestHandler]:
+    """Answers with the content where the path has this in it, and with nothing elsewhere."""
 
     class Listing(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            body = json.dumps(content if path in self.path else NOTHING).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -65,7 +69,9 @@ def listing_engine(listed: list[dict[str, Any]]) -> Iterator[str]:
     """The address of an engine with these containers."""
     # Not in a folder of pytest: the path of a socket has at most 107 characters.
     with tempfile.TemporaryDirectory(prefix="engines-") as folder:
-        server = socketserver.ThreadingUnixStreamServer(f"{folder}/socket", _build_handler(listed))
+        server = socketserver.ThreadingUnixStreamServer(
+            f"{folder}/socket", _build_handler(listed, "/containers/")
+        )
         server.daemon_threads = True
         with serving(server):
             yield f"unix://{folder}/socket"
@@ -74,7 +80,7 @@ def listing_engine(listed: list[dict[str, Any]]) -> Iterator[str]:
 @contextmanager
 def listing_cluster(folder: Path) -> Iterator[str]:
     """The path of the kubeconfig of a cluster, whose context `test` has SERVICES in each namespace."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _build_handler(SERVICES))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _build_handler(SERVICES, "/services"))
     config = {
         "current-context": "test",
         "contexts": [{"name": "test", "context": {"cluster": "one", "user": "someone"}}],
