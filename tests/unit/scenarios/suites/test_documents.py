@@ -90,7 +90,7 @@ WRONG = {
     "driver that cannot send a load": (
         "request: {http: {service: shop, path: /price}}",
         "request: {wait: {duration: 1s}}",
-        "a load cannot send 'wait'",
+        "a load cannot use 'wait'",
         "",
     ),
 }
