@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,6 +35,12 @@ from tests.servers.chromium import program as chromium_program
 from tests.servers.filled_database import SHARED_FOLDER
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import redis_server
+
+# `nohup` and shells in the background ignore these, and so would each program that a test starts. Those
+# do not inherit a function.
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda _number, _frame: None)
 
 # What a test with this marker needs, and its Debian package.
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
