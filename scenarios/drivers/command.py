@@ -138,7 +138,7 @@ def _explain_not_allowed(executable: str) -> str:
     if find_variables(settings.ALLOWED_COMMANDS, executable) is not None:
         return ""
     known = ", ".join(map(repr, settings.ALLOWED_COMMANDS)) or "none"
-    return f"{executable[:80]!r} is not allowed on this site: ALLOWED_COMMANDS names {known}"
+    return f"{executable[:300]!r} is not allowed on this site: ALLOWED_COMMANDS names {known}"
 
 
 def _explain_refused_variables(executable: str, env: Mapping[str, Any]) -> str:
@@ -150,8 +150,8 @@ def _explain_refused_variables(executable: str, env: Mapping[str, Any]) -> str:
     named = ", ".join(map(repr, refused[:_MAX_LISTED]))
     known = ", ".join(map(repr, sorted(allowed))) or "none"
     return (
-        f"{named} may not be set for {executable[:80]!r} on this site: ALLOWED_COMMANDS names {known} for it "
-        f"(the site can allow it with '{executable[:80]}:{refused[0]}')"
+        f"{named} may not be set for {executable[:300]!r} on this site: ALLOWED_COMMANDS names {known} "
+        f"for it (the site can allow it with '{executable[:80]}:{refused[0]}')"
     )
 
 
@@ -166,9 +166,9 @@ def _refuse_switched_off(arguments: CommandArguments, commands: Sequence[str] | 
     executable = arguments.run[0]
     allowed = find_variables(commands, executable)
     if allowed is None:
-        refuse_switched_off(f"{executable[:80]!r}", ListName.COMMANDS, commands)
+        refuse_switched_off(f"{executable[:300]!r}", ListName.COMMANDS, commands)
     if refused := _list_refused(arguments.env, allowed or ()):
-        what = f"setting {', '.join(map(repr, refused[:_MAX_LISTED]))} for {executable[:80]!r}"
+        what = f"setting {', '.join(map(repr, refused[:_MAX_LISTED]))} for {executable[:300]!r}"
         refuse_switched_off(what, ListName.COMMANDS, commands)
 
 

@@ -128,7 +128,7 @@ def _refuse_switched_off(arguments: SignalArguments, folders: Sequence[str] | No
     if not folders:
         refuse_switched_off("sending signals", ListName.PIDFILE_DIRS, folders)
     if arguments.pidfile is not None and not _is_in(arguments.pidfile, [Path(name) for name in folders]):
-        refuse_switched_off(f"{arguments.pidfile[:80]!r}", ListName.PIDFILE_DIRS, folders)
+        refuse_switched_off(f"{arguments.pidfile[:300]!r}", ListName.PIDFILE_DIRS, folders)
 
 
 def _find_folders(narrowed: Sequence[str] | None) -> Sequence[Path]:

@@ -14,6 +14,7 @@ from scenarios.language.document import Document
 
 CATALOGUE = Path(__file__).resolve().parents[1] / "catalogue"
 # These say what is tested, and in what: a form offers what is registered.
+_RARE_LINE_BREAKS = frozenset("\x85\u2028\u2029")
 SERVICE, DEPENDENCY, HOST = "service", "dependency", "host"
 # What happens most often comes first in its group.
 FIRST = ("dependency-slow", "dependency-refuses-connections", "dependency-hangs", "process-killed")
@@ -77,7 +78,10 @@ def write_test(test: ShippedTest, name: str, title: str, defaults: Mapping[str, 
 
 def write_scalar(value: Any) -> str:
     """The value as YAML in one line, which also fits between braces."""
-    return yaml.safe_dump([value], default_flow_style=True, width=10_000, allow_unicode=True).strip()[1:-1]
+    # YAML 1.1 has more line breaks than a line feed; those are only kept as escapes.
+    readable = not (isinstance(value, str) and _RARE_LINE_BREAKS & set(value))
+    text = yaml.safe_dump([value], default_flow_style=True, width=10_000, allow_unicode=readable)
+    return text.strip()[1:-1]
 
 
 def _find(node: Any, key: str) -> Any:

@@ -86,8 +86,8 @@ def test_a_percentile_of_too_few_requests_is_not_compared() -> None:
 @pytest.mark.parametrize(
     ("p95", "error_rate", "reason"),
     [
-        (0.05, 0.0, "the p95 of load 'shoppers' in phase 'chaos' was 50ms, more than 2x of 20ms"),
-        (0.02, 0.01, "the error rate of load 'shoppers' in phase 'chaos' was 1%, more than 2x of 0%"),
+        (0.05, 0.0, "the p95 of load 'shoppers' in phase 'chaos' was 50ms, more than 2x the median"),
+        (0.02, 0.01, "the error rate of load 'shoppers' in phase 'chaos' was 1%, more than 2x the median"),
     ],
 )
 def test_a_run_whose_load_is_worse_than_allowed_fails(p95: float, error_rate: float, reason: str) -> None:
@@ -107,7 +107,7 @@ def test_the_pages_show_the_figures_of_loads(admin_client: Client) -> None:
     run, other = carry_out(0.06, 0.05), carry_out(0.021, 0.0)
     page = admin_client.get(reverse("admin:scenarios_run_change", args=[run.pk])).content.decode()
     assert "60ms" in page
-    assert "p95 of shoppers" in page
+    assert "p95 (shoppers)" in page
     compared = admin_client.get(
         reverse("admin:scenarios_run_compare", args=[run.pk]), {"with": str(other.pk)}
     ).content.decode()

@@ -96,7 +96,7 @@ def test_a_run_breaks_a_service_that_knows_nothing_of_it_and_mends_it(
     assert proxy.faults == {}
     page = admin_client.get(f"/admin/scenarios/fault/{fault.pk}/change/").content.decode()
     assert fault.fault_id in page
-    assert "ends by itself" in page
+    assert "by itself, 15s after its last renewal" in page
     event = Event.objects.get(kind=EventKind.ACTION_FINISHED)
     assert event.detail["seen"]
 
