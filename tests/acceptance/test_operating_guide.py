@@ -185,7 +185,7 @@ def test_the_global_stop_ends_a_run_and_keeps_the_next_waiting_until_its_release
     wait_for(lambda: target.active, what="the next run begins")
 
 
-def test_the_watchdog_deletes_old_runs_and_the_command_what_the_queue_remembers(system: Coordinator) -> None:
+def test_the_watchdog_deletes_old_runs(system: Coordinator) -> None:
     system.manage("scenario", "run", str(LONG_FAULT), "--detach")
     system.rows(
         "UPDATE scenarios_run SET state = 'finished', outcome = 'passed', rollback = 'clean', "
@@ -193,7 +193,6 @@ def test_the_watchdog_deletes_old_runs_and_the_command_what_the_queue_remembers(
     )
     system.start_watchdog()
     wait_for(lambda: system.rows("SELECT count(*) FROM scenarios_run") == [(0,)], what="it is deleted")
-    assert run(system, command_with("prune_db_task_results"))[0] == 0
 
 
 def test_the_command_opens_the_lock_of_who_failed_to_log_in(system: Coordinator) -> None:
@@ -221,7 +220,6 @@ def test_every_command_of_the_guide_is_run_by_one_of_these_tests() -> None:
         "scenario undo",
         "scenario stop --all",
         "scenario release",
-        "prune_db_task_results",
         "axes_reset_username",
         *UPGRADE,
     )
