@@ -203,6 +203,14 @@ def test_the_command_opens_the_lock_of_who_failed_to_log_in(system: Coordinator)
     assert "1 attempts removed." in printed
 
 
+def test_allow_lists_are_narrowed_and_reset(tmp_path: Path) -> None:
+    with coordinator(tmp_path, ALLOWED_COMMANDS="systemctl", ALLOWED_NETWORKS="10.0.0.0/8") as system:
+        system.migrate()
+        for line in (line for line in COMMANDS if "allow-list" in line):
+            code, printed = run(system, line)
+            assert code == 0, printed
+
+
 def test_a_backup_is_restored_and_an_upgrade_is_checked(
     system: Coordinator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +228,7 @@ def test_every_command_of_the_guide_is_run_by_one_of_these_tests() -> None:
         "scenario undo",
         "scenario stop --all",
         "scenario release",
+        "scenario allow-list",
         "axes_reset_username",
         *UPGRADE,
     )

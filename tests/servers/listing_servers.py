@@ -40,7 +40,7 @@ SERVICES = {
 }
 
 
-NOTHING = {"items": [], "resources": []}
+NOTHING: dict[str, list[Any]] = {"items": [], "resources": []}
 
 
 def _build_handler(content: Any, path: str) -> type[BaseHTTPRequestHandler]:

@@ -39,7 +39,7 @@ def list_handlers(node: ast.AST) -> Iterator[tuple[int, str, str]]:
         yield node.lineno, "".join(map(ast.unparse, node.body)), items
 
 
-def test_whoever_expects_that_something_is_not_json_expects_deep_nesting_too() -> None:
+def test_code_that_expects_invalid_json_expects_deep_nesting_too() -> None:
     """`json` raises RecursionError for a thousand brackets, which is no ValueError."""
     found = [
         f"{path.relative_to(PROJECT)}:{line}"
