@@ -72,7 +72,7 @@ class Shop:
 def open_shop(server: ApiServer, pods: int = 3, namespace: str = "") -> Shop:
     """`pods` are made here; with `controllers`, they come by themselves."""
     shop = Shop(server, namespace or f"shop-{uuid4().hex[:8]}")
-    server.apply(build_namespace(shop.namespace))
+    server.ensure(build_namespace(shop.namespace))
     server.apply(build_deployment("cart", shop.namespace))
     shop.fill(pods)
     return shop

@@ -26,7 +26,7 @@ VERSION = "1.20.2-3"
 ADMIN = "tests-admin-token"
 LIMITED = "tests-limited-token"
 LIMITED_USER = "limited"
-NOT_FOUND = 404
+NOT_FOUND, CONFLICT = 404, 409
 BUILD_SECONDS = 840.0
 
 
@@ -84,6 +84,14 @@ class ApiServer:
     def apply(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """Create the object."""
         return self.ask("POST", _find_path(document), dict(document))
+
+    def ensure(self, document: Mapping[str, Any]) -> None:
+        """Create the object, unless another test has."""
+        try:
+            self.apply(document)
+        except urllib.error.HTTPError as error:
+            if error.code != CONFLICT:
+                raise
 
     def get(self, path: str) -> dict[str, Any] | None:
         try:

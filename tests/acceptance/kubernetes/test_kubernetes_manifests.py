@@ -87,7 +87,7 @@ def test_new_tag_is_applied_with_a_job_of_its_own_and_every_overlay_is_accepted(
     )
     assert "field is immutable" in changed.stderr
 
-    api_server.apply(build_namespace("shop"))
+    api_server.ensure(build_namespace("shop"))
     for overlay in ("kubernetes-faults", "kubernetes-rq"):
         rendered = shell(f"kubectl kustomize deploy/{overlay}")
         assert rendered.returncode == 0, rendered.stderr

@@ -119,7 +119,7 @@ async def test_manifests_install_an_account_with_just_the_rights_that_faults_nee
 ) -> None:
     shop = open_shop(api_server, namespace="shop")
     for document in list_applied():
-        api_server.apply(document)
+        api_server.ensure(document)
     path = f"/api/v1/namespaces/{COORDINATOR}/serviceaccounts/{ACCOUNT}/token"
     inside(api_server.ask("POST", path, {"spec": {}})["status"]["token"])
     settings.KUBERNETES_NAMESPACES = (shop.namespace,)
