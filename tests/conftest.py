@@ -100,6 +100,15 @@ LONG_FILES = (
 )
 # They need what .ci/run builds beside the others.
 LAST_FILES = ("tests/acceptance/kubernetes/",)
+# How long the machine takes for an example says nothing. The examples are the same each time, so that a
+# change is only refused for what it changes.
+hypothesis.settings.register_profile(
+    "exploring", derandomize=False, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile(
+    "repeatable", parent=hypothesis.settings.get_profile("exploring"), derandomize=True
+)
+hypothesis.settings.load_profile("repeatable")
 # By default 700. All modules of the product and of the tests stay loaded, and to look through them again and
 # again took a sixth of the processor time of the tests.
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
@@ -117,11 +126,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: forget_copies(folder))
     # Hashing a password as in production takes 0.2 s; some tests log in dozens of times.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    # How long the machine takes for an example says nothing.
-    hypothesis.settings.register_profile(
-        "any speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-    )
-    hypothesis.settings.load_profile("any speed")
 
 
 def pytest_collection_finish() -> None:

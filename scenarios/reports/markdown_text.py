@@ -13,7 +13,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&^$])")
 # help, because sites look at the text after they are removed.
 _JOINER = "\u2060"
 _AUTOLINKED = re.compile(
-    r"(?<=:)(?=[A-Za-z/+])|(?<=@)(?=\w)|(?<=#)(?=\w)|(?<=\w\.)(?=[A-Za-z])|(?<=\bGH-)(?=\d)", re.IGNORECASE
+    r"(?<=:)(?=[A-Za-z_/+])|(?<=@)(?=\w)|(?<=#)(?=\w)|(?<=\w\.)(?=[A-Za-z])|(?<=\bGH-)(?=\d)", re.IGNORECASE
 )
 _BEGINS_A_BLOCK = re.compile(r"(?:[-+=:]|\d{1,9}[.)])")
 
