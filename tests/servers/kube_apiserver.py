@@ -30,11 +30,28 @@ NOT_FOUND, CONFLICT = 404, 409
 BUILD_SECONDS = 840.0
 
 
+def find_kept() -> str:
+    """Where .ci/build-kube-apiserver keeps what it builds."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return os.environ.get("KUBE_APISERVER") or str(cache / "test-coordinator" / f"kube-apiserver-{VERSION}")
+
+
 def program() -> str | None:
     """What .ci/build-kube-apiserver has built; only with etcd."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kept = os.environ.get("KUBE_APISERVER") or str(cache / "test-coordinator" / f"kube-apiserver-{VERSION}")
+    kept = find_kept()
     return kept if os.access(kept, os.X_OK) and shutil.which("etcd") else None
+
+
+def is_being_built() -> bool:
+    try:
+        return Path(f"/proc/{int(Path(f'{find_kept()}.building').read_text())}").exists()
+    except (OSError, ValueError):
+        return False
+
+
+def can_be_had() -> bool:
+    """Now, or once .ci/build-kube-apiserver has ended, which .ci/run starts beside the tests."""
+    return program() is not None or (shutil.which("etcd") is not None and is_being_built())
 
 
 class ApiServer:
@@ -124,7 +141,7 @@ def _find_path(document: Mapping[str, Any]) -> str:
 
 @contextmanager
 def kube_apiserver(folder: Path) -> Iterator[ApiServer]:
-    if os.environ.get("CI"):  # .ci/run builds it beside the other tests
+    if os.environ.get("CI") or is_being_built():
         wait_for(program, what=".ci/build-kube-apiserver has built kube-apiserver", seconds=BUILD_SECONDS)
     binary = program()
     assert binary is not None, "kube-apiserver is missing: .ci/build-kube-apiserver builds it"
