@@ -103,7 +103,7 @@ def measure(goals: Goals, options: argparse.Namespace) -> None:
     key = fill(executor.loader.project_state([first]).apps, options.runs, options.events_each)
     print(f"{options.runs} runs with {options.events_each} events each, after {options.first}", flush=True)
     later = [
-        node for node in executor.loader.graph.forwards_plan(leaves_of(leaves)) if node[0] == "scenarios"
+        node for node in executor.loader.graph.forwards_plan(select_leaves(leaves)) if node[0] == "scenarios"
     ]
     total, longest = 0.0, 0.0
     for node in later[later.index(first) + 1 :]:
@@ -123,7 +123,7 @@ def measure(goals: Goals, options: argparse.Namespace) -> None:
         goals.at_most("a worker of the earlier version waits, at most", longest, WAIT_GOAL, "ms")
 
 
-def leaves_of(leaves: Any) -> Any:
+def select_leaves(leaves: Any) -> Any:
     (leaf,) = (node for node in leaves if node[0] == "scenarios")
     return leaf
 

@@ -188,8 +188,8 @@ def wait_for_new_process(old: str) -> None:
 
 
 def wait_for_end(run_id: str) -> str:
-    wait_for(lambda: end_of(run_id).startswith("finished"), "the run has ended")
-    return end_of(run_id).removeprefix("finished ")
+    wait_for(lambda: read_end(run_id).startswith("finished"), "the run has ended")
+    return read_end(run_id).removeprefix("finished ")
 
 
 def kill_worker() -> None:
@@ -207,7 +207,7 @@ def restart_worker() -> None:
     systemctl("restart", WORKER)
     seconds = time.monotonic() - begun
     assert count_faults() == 0
-    end = end_of(run_id)
+    end = read_end(run_id)
     assert "interrupted clean" in end, end
     say(
         f"worker restarted in a fault: {end.removeprefix('finished ')}; undone when the command returned",
@@ -235,7 +235,7 @@ def drain_worker() -> None:
     say(f"worker drained by systemctl reload in a fault: {end}, then a new process")
 
 
-def end_of(run_id: str) -> str:
+def read_end(run_id: str) -> str:
     found = query(f"SELECT state, outcome, rollback FROM scenarios_run WHERE id = '{run_id}'")  # noqa: S608
     return " ".join(found).replace("|", " ") if found else ""
 
