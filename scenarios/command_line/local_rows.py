@@ -58,7 +58,7 @@ def _select_of_scenario(rows: models.RunQuerySet, name: str) -> list[models.RunQ
 
 
 def _find_user(name: str) -> int | None:
-    """The key of the user; 0 if there is none, None without a name."""
+    """The primary key of the user with the name: None without a name, 0 if nobody has it."""
     if not name:
         return None
     return User.objects.filter(username=make_storable(name)).values_list("pk", flat=True).first() or 0

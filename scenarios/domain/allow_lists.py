@@ -132,10 +132,10 @@ def is_within(name: ListName, entry: str, bound: Sequence[str]) -> bool:
         return allowed is not None and allowed.issuperset(variables)
     if name is ListName.PIDFILE_DIRS:
         return any(PurePosixPath(entry).is_relative_to(folder) for folder in bound)
-    return any(_is_part_of(entry, network) for network in bound)
+    return any(_lies_within(entry, network) for network in bound)
 
 
-def _is_part_of(entry: str, network: str) -> bool:
+def _lies_within(entry: str, network: str) -> bool:
     inner, outer = ipaddress.ip_network(entry), ipaddress.ip_network(network)
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type] # same version
 

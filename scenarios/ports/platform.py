@@ -105,7 +105,7 @@ class ListGate(Protocol):
 
 @runtime_checkable
 class ListedPlatform(Protocol):
-    """What the steps of a run get beside `Platform`, for the lists of what the site allows."""
+    """A platform that also knows the allow lists, as the steps of a run get it."""
 
     async def read_allow_list(self, name: str) -> Sequence[str] | None:
         """What the list allows now, within the settings. None: nobody has narrowed it, or the step is a part

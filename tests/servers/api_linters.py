@@ -16,7 +16,7 @@ rules:
 
 
 def find_complaints(folder: Path) -> str:
-    """Errors and warnings of both linters, which are installed into the folder; "" if there are none."""
+    """Install both linters into the folder, and return their errors and warnings, or ""."""
     (folder / "rules.yaml").write_text(SPECTRAL_RULES)
     node = Node(folder)
     node.add(*LINTERS)

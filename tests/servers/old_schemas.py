@@ -1,4 +1,4 @@
-"""A database as former versions left it, in trouble, for the tests of upgrades. Runs in a Django process."""
+"""Fills a database of an earlier version with unfinished work, for the tests of upgrades. Runs in Django."""
 
 from collections.abc import Mapping
 from datetime import timedelta
