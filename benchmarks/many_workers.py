@@ -1,9 +1,8 @@
 """Many workers on one PostgreSQL, with RQ on Redis: `python benchmarks/many_workers.py [--workers 8 50]`.
 
-For each number of workers: what the database bears of workers that wait and of their runs, claims per second,
-For each number of workers: what the database bears of workers that wait and of their runs, claims a second,
-a simulation: the statements of so many runs without their workers, beside what was measured.
-Exits with 1 if a goal is missed.
+For each number of workers: what the database bears of workers that wait and of their runs, claims per
+second, and a simulation: the statements of so many runs without their workers, beside what was
+measured. Exits with 1 if a goal is missed.
 """
 
 import argparse

@@ -31,7 +31,8 @@ class Action(Declaration, Generic[AnyStep, AnyFault]):
 
     A fault whose injection got no response may still arrive after its undo. It stays in the ledger, and its
     services are held, for LATE_INJECTION_SECONDS (30s) or its own `timeout`, whichever is longer; then it is
-    undone again. The run does not wait for that.
+    undone again. The run does not wait for that. So an `undo` must also succeed if nothing is left to undo,
+    like `rm -f`: if the last one fails, the fault is outstanding.
     """
 
     name: Name

@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
-from tests.servers.loopback import wait_for
 from tests.servers.scripted_api import Answer, scripted_api
 from tests.servers.target import Target, running_target
 
@@ -307,7 +306,7 @@ def test_a_job_that_is_cancelled_stops_its_run(
         stderr=subprocess.STDOUT,
         text=True,
     ) as running:
-        wait_for(lambda: target.active, what="the fault is injected")
+        system.wait_for_faults()
         running.send_signal(signal.SIGTERM)
         said, _ = running.communicate(timeout=600)
     assert running.returncode == 1, said

@@ -125,7 +125,7 @@ def installation(
 @pytest.fixture
 def installed(installation: Installation, target: Target) -> Iterator[Installation]:
     """Without processes, runs, heartbeats and log lines of the test before."""
-    target.injected = target.undone = target.active = target.asked = target.calm_looks = 0
+    target.injected = target.undone = target.active = target.asked = target.looks = target.calm_looks = 0
     yield installation
     installation.system.stop()
     for table in ("runcharts", "runfigures", "lookchunk", "event", "fault", "hold", "run", "heartbeat"):
@@ -206,6 +206,7 @@ def begin_run(installed: Installation, target: Target, number: int) -> None:
 
 def end_while_all_connections_are_used(installed: Installation, target: Target) -> None:
     """The run's worker cannot write anything about its end until there are connections again."""
+    wait_for(lambda: target.looks > 2, what="the worker has written that the fault is injected")
     with installed.all_connections_used():
         target.asked = 0
         wait_for(lambda: target.calm_looks, what="the worker wants to write that the validation passed")

@@ -137,6 +137,15 @@ class Coordinator:
         with closing(sqlite3.connect(self.data / SQLITE_FILE, timeout=300)) as database, database:
             return database.execute(query, values).fetchall()
 
+    def wait_for_faults(self, count: int = 1) -> None:
+        """Wait until the ledger says that the responses to so many injections have come.
+
+        A target, a file or a process shows its fault earlier. A run that is stopped or killed in between
+        leaves the fault unverified for a while, because its injection may still arrive.
+        """
+        query = "SELECT count(*) FROM scenarios_fault WHERE state = 'active'"
+        wait_for(lambda: self.rows(query) == [(count,)], what=f"{count} faults in the ledger are active")
+
     def find_log(self, name: str) -> Path:
         return self.data / f"{name}.log"
 

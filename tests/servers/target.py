@@ -22,7 +22,7 @@ class Target:
 
     With `gateway_status`, the response to a POST has that status, as from a gateway that gave up, and nothing
     is injected. Injections take effect `late_by` seconds later, and /calm returns 503 from then on.
-    `calm_looks` counts its responses with 200.
+    `looks` counts its responses, and `calm_looks` those with 200.
     """
 
     def __init__(self, address: str) -> None:
@@ -34,6 +34,7 @@ class Target:
         self.undo_status = 200
         self.gateway_status = 0
         self.asked = 0
+        self.looks = 0
         self.calm_looks = 0
         self.late_by = 0.0
         self.over = threading.Event()
@@ -68,6 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.target.over.wait(MAX_HANG)
             self.close_connection = True
         elif self.path == "/calm":
+            self.server.target.looks += 1
             self.server.target.calm_looks += not self.server.target.asked
             self.answer(503 if self.server.target.asked else 200)
         elif self.path == "/garbage":
