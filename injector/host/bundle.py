@@ -19,6 +19,7 @@ MODULES = (
     "lifelines",
     "kind",
     "engine",
+    "container_requests",
     "changes",
     "containers",
     "pause",

@@ -6,7 +6,8 @@ import time
 from typing import Any, Mapping
 
 from injector.host.arguments import Json, Record, Refusal, get_text
-from injector.host.changes import CHANGES, apply_change, find_changed, inspect, undo_change
+from injector.host.changes import CHANGES, apply_change, find_changed, undo_change
+from injector.host.container_requests import inspect
 from injector.host.engine import Engine, open_unix
 from injector.host.kind import Call, Kind
 from injector.host.store import Store

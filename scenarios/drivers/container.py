@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from injector.host.arguments import Refusal, parse_address
-from injector.host.changes import inspect
+from injector.host.container_requests import inspect
 from injector.host.engine import Engine
 from injector.host.lifelines import split_address
 from scenarios.domain.addresses import EVERY_PORT

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.conf import settings
 
-from injector.host.changes import CHANGES, apply_change, find_changed, send, undo_change
+from injector.host.changes import CHANGES, apply_change, find_changed, undo_change
+from injector.host.container_requests import send
 from injector.host.engine import ENGINE_SECONDS, Engine
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone
 from scenarios.drivers import host_calls

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
-from injector.host.changes import inspect
+from injector.host.container_requests import inspect
 from injector.host.containers import MAX_CONTAINERS
 from injector.host.engine import Engine
 from scenarios.domain.addresses import EVERY_PORT

@@ -14,7 +14,7 @@ from scenarios.domain.sizes import (
     parse_rate,
     parse_size,
 )
-from scenarios.drivers.http import check_headers, check_method, check_path
+from scenarios.drivers.http_arguments import check_headers, check_method, check_path
 
 # As the proxy's own limit (injector/faults.py).
 MAX_SECONDS = 3600.0

@@ -9,10 +9,11 @@ from typing import Any, Self, TypeVar
 
 from scenarios.domain.errors import FaultGone, StepFailed, StepNotDone
 from scenarios.drivers.kubernetes import marks
-from scenarios.drivers.kubernetes.client import Client, Object
+from scenarios.drivers.kubernetes.client import Client
 from scenarios.drivers.kubernetes.marks import Change
 from scenarios.drivers.kubernetes.refusals import Refusal
 from scenarios.drivers.kubernetes.resources import Resource
+from scenarios.drivers.kubernetes.transport import Object
 
 T = TypeVar("T")
 MAX_TRIES = 5

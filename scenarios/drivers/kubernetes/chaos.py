@@ -13,9 +13,10 @@ from scenarios.domain.errors import FaultGone, StepImpossible
 from scenarios.drivers.kubernetes import changes, marks
 from scenarios.drivers.kubernetes.arguments import CHAOS_GROUPS, ChaosObject
 from scenarios.drivers.kubernetes.changes import Target
-from scenarios.drivers.kubernetes.client import Client, Object
+from scenarios.drivers.kubernetes.client import Client
 from scenarios.drivers.kubernetes.refusals import Refusal
 from scenarios.drivers.kubernetes.resources import Resource
+from scenarios.drivers.kubernetes.transport import Object
 
 # A shorter one would be replaced so often that the operators do little else.
 MIN_SECONDS = 60.0

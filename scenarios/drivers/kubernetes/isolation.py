@@ -11,9 +11,10 @@ from scenarios.domain.errors import StepImpossible
 from scenarios.drivers.kubernetes import changes, marks
 from scenarios.drivers.kubernetes.arguments import KubernetesFaultArguments
 from scenarios.drivers.kubernetes.changes import Target
-from scenarios.drivers.kubernetes.client import Client, Object
+from scenarios.drivers.kubernetes.client import Client
 from scenarios.drivers.kubernetes.refusals import Refusal
 from scenarios.drivers.kubernetes.resources import NETWORK_POLICIES
+from scenarios.drivers.kubernetes.transport import Object
 
 _TYPES = {"in": ["Ingress"], "out": ["Egress"], "both": ["Ingress", "Egress"]}
 

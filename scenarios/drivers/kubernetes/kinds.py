@@ -9,10 +9,11 @@ from scenarios.domain.errors import FaultGone, StepImpossible
 from scenarios.drivers.kubernetes import changes, chaos, isolation, marks, pods
 from scenarios.drivers.kubernetes.arguments import KubernetesFaultArguments, Patch
 from scenarios.drivers.kubernetes.changes import Target
-from scenarios.drivers.kubernetes.client import Client, Object
+from scenarios.drivers.kubernetes.client import Client
 from scenarios.drivers.kubernetes.marks import Change
 from scenarios.drivers.kubernetes.resources import KNOWN, NETWORK_POLICIES, NODES, PODS, Resource
 from scenarios.drivers.kubernetes.selection import list_names, select
+from scenarios.drivers.kubernetes.transport import Object
 from scenarios.ports import FaultCall
 
 # Nothing of these lasts: what they did is replaced by the cluster itself.

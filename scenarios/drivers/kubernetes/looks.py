@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scenarios.drivers.kubernetes.arguments import KubernetesArguments
-from scenarios.drivers.kubernetes.client import Client, Object
+from scenarios.drivers.kubernetes.client import Client
 from scenarios.drivers.kubernetes.resources import EVENTS, KNOWN, NODES, PODS, Resource
 from scenarios.drivers.kubernetes.selection import format_fields, format_labels, require_namespace
+from scenarios.drivers.kubernetes.transport import Object
 
 MAX_MESSAGES = 20
 _DAEMON_SET = "DaemonSet"

@@ -6,10 +6,11 @@ from http import HTTPStatus
 
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone
 from scenarios.drivers.kubernetes.changes import Target, for_each, join
-from scenarios.drivers.kubernetes.client import Client, Object
+from scenarios.drivers.kubernetes.client import Client
 from scenarios.drivers.kubernetes.refusals import Refusal
 from scenarios.drivers.kubernetes.resources import PODS
 from scenarios.drivers.kubernetes.selection import list_names
+from scenarios.drivers.kubernetes.transport import Object
 
 # Where a disruption budget says no and not for how long.
 BUDGET_REST_SECONDS = 1.0

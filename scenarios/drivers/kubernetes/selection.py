@@ -8,9 +8,10 @@ from typing import Any
 from scenarios.domain.errors import StepImpossible
 from scenarios.drivers.host_arguments import count_picked
 from scenarios.drivers.kubernetes.arguments import KubernetesFaultArguments
-from scenarios.drivers.kubernetes.client import Client, Object
+from scenarios.drivers.kubernetes.client import Client
 from scenarios.drivers.kubernetes.refusals import Refusal
 from scenarios.drivers.kubernetes.resources import NAMESPACES, PODS, Resource
+from scenarios.drivers.kubernetes.transport import Object
 
 # Such a pod runs no more, so that nothing can be broken in it.
 _ALIVE = "status.phase!=Succeeded,status.phase!=Failed"

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scenarios.drivers.kubernetes.client import Client, Object, connected
+from scenarios.drivers.kubernetes.client import Client, connected
 from scenarios.drivers.kubernetes.resources import SERVICES
 from scenarios.drivers.kubernetes.selection import require_namespace
+from scenarios.drivers.kubernetes.transport import Object
 
 # https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
 _DOMAIN = "svc.cluster.local"

@@ -8,7 +8,8 @@ import pytest
 from scenarios.domain.errors import StepImpossible
 from scenarios.domain.redaction import MAX_PASSING, Redactor
 from scenarios.drivers.cookies import MAX_COOKIES
-from scenarios.drivers.http import Http, HttpArguments
+from scenarios.drivers.http import Http
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.engine.step_platform import StepPlatform
 from scenarios.ports import Intent
 from tests.unit.scenarios.load.sent_loads import Server, say, serving

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
-from scenarios.drivers.http import Http, HttpArguments
+from scenarios.drivers.http import Http
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.drivers.http_exchange import MAX_BODY_BYTES
 
 from .conftest import Platform, Respond, Serve

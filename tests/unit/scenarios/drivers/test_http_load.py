@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
-from scenarios.drivers.http import Http, HttpArguments
+from scenarios.drivers.http import Http
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.engine.step_platform import StepPlatform
 from scenarios.ports import Connection, Intent
 from tests.fakes import NoServices

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from scenarios.domain.errors import StepFailed, StepNotDone, StepNotSent
-from scenarios.drivers.http import Http, HttpArguments
+from scenarios.drivers.http import Http
+from scenarios.drivers.http_arguments import HttpArguments
 
 from .conftest import Platform, Respond, Serve
 

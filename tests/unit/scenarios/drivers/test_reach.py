@@ -7,7 +7,8 @@ from pydantic import BaseModel, ValidationError
 from pytest_django.fixtures import Settings
 
 from scenarios.domain.errors import StepImpossible
-from scenarios.drivers.http import Http, HttpArguments
+from scenarios.drivers.http import Http
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.drivers.prometheus import Prometheus, PrometheusArguments
 from scenarios.drivers.tcp import Tcp, TcpArguments
 

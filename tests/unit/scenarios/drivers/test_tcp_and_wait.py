@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from scenarios.domain.errors import StepImpossible, StepNotSent
-from scenarios.drivers.http import Http, HttpArguments
+from scenarios.drivers.http import Http
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.drivers.tcp import Tcp, TcpArguments
 from scenarios.drivers.wait import Wait, WaitArguments
 

@@ -14,7 +14,8 @@ from pytest_django.fixtures import Settings
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.domain.tls_contexts import explain_refusal
 from scenarios.drivers.grpc import Grpc, GrpcArguments
-from scenarios.drivers.http import Http, HttpArguments
+from scenarios.drivers.http import Http
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.drivers.prometheus import Prometheus, PrometheusArguments
 from tests.servers.certificates import Authority
 from tests.servers.grpc_server import grpc_server

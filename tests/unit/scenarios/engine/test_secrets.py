@@ -18,7 +18,7 @@ from scenarios.domain.outcomes import FaultState, Outcome, Rollback, Verdict
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Step, Validation
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import insert_secrets, substitute
-from scenarios.drivers.http import HttpArguments
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.drivers.platform import ConfiguredSecrets
 from scenarios.drivers.tcp import TcpArguments
 from scenarios.engine.engine import Engine

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from scenarios.domain.errors import InvalidDocument, Problem
-from scenarios.drivers.http import HttpArguments
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.drivers.tcp import TcpArguments
 from scenarios.drivers.wait import WaitArguments
 from scenarios.language.document import parse_document

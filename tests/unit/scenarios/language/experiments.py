@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from scenarios.domain.errors import Problem
 from scenarios.drivers.chaostoolkit import ChaosToolkitArguments
 from scenarios.drivers.command import CommandArguments
-from scenarios.drivers.http import HttpArguments
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.drivers.wait import WaitArguments
 from scenarios.language.document import build_plan, parse_document
 from scenarios.language.experiments.translation import translate

@@ -11,7 +11,7 @@ from scenarios.domain.errors import InvalidDocument
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Action, Phase
 from scenarios.drivers.command import CommandArguments
-from scenarios.drivers.http import HttpArguments
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.language.document import parse_document
 from tests.unit.scenarios.engine.engine_runs import carry_out, say
 

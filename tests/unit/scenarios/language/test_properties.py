@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
-from scenarios.drivers.http import HttpArguments
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.drivers.wait import WaitArguments
 from scenarios.language.document import build_plan, parse_document
 

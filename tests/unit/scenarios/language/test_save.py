@@ -18,7 +18,7 @@ from scenarios.domain.saved_values import (
     unescape_saved,
 )
 from scenarios.domain.templates import insert_secrets
-from scenarios.drivers.http import HttpArguments
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.language.document import build_plan, parse_document
 from scenarios.library.dry_run import list_steps
 from scenarios.pictures.plan_timeline import plan_timeline

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from scenarios.domain.errors import InvalidDocument
 from scenarios.drivers.grpc import GrpcArguments
-from scenarios.drivers.http import HttpArguments
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.drivers.prometheus import PrometheusArguments
 from scenarios.language.document import parse_document
 from scenarios.language.schema import find_words, json_schema

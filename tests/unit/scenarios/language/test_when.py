@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.plan import Plan
-from scenarios.drivers.http import HttpArguments
+from scenarios.drivers.http_arguments import HttpArguments
 from scenarios.language.document import build_plan, parse_document
 from scenarios.library.dry_run import list_steps
 from scenarios.pictures.plan_timeline import plan_timeline
