@@ -68,6 +68,7 @@ class Installation:
         self, system: Coordinator, server: PostgreSQL, redis: Redis, database: str, asked: Entrance
     ) -> None:
         self.system, self.server, self.redis = system, server, redis
+        self.database = database
         self._asked = asked
         self._connection = psycopg.connect(database, autocommit=True)
         self._connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
