@@ -1,7 +1,6 @@
 """The coordinator as its wheel, in an empty environment, without the repository."""
 
 import configparser
-import re
 import signal
 import subprocess
 import tarfile
@@ -73,18 +72,6 @@ def test_the_source_distribution_has_what_builds_the_wheel(distributions: Path) 
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert list_files() | set(BESIDE) | {"pyproject.toml", "LICENSE", "CHANGELOG.md"} <= names
-
-
-def test_everything_that_names_the_version_names_the_same() -> None:
-    named = {
-        "pyproject.toml": r"test-coordinator-client==([\d.]+)",
-        "deploy/container/Dockerfile": r"(?:--tag test-coordinator:|image\.version=)(\S+)",
-        "deploy/container/compose.yaml": r"image: test-coordinator:(\S+)",
-        "deploy/container/compose.demo.yaml": r"image: test-coordinator:(\S+)",
-        "deploy/kubernetes/kustomization.yaml": r"newTag: (\S+)",
-    }
-    for file, pattern in named.items():
-        assert set(re.findall(pattern, (PROJECT / file).read_text())) == {__version__}, file
 
 
 def test_an_installed_coordinator_becomes_ready_and_runs_its_first_scenario(

@@ -23,10 +23,10 @@ def test_releases_are_in_order_with_their_dates_and_what_is_not_released_comes_f
     assert first == "Unreleased]"
     found = [re.fullmatch(RELEASE, heading) for heading in released]
     assert None not in found
-    versions = [tuple(map(int, match[1].split("."))) for match in found if match]
+    versions = [[int(part) for part in match[1].split(".")] for match in found if match]
     days = [date.fromisoformat(match[2]) for match in found if match]
     assert (versions, days) == (sorted(versions, reverse=True), sorted(days, reverse=True))
-    assert versions[0] <= tuple(map(int, __version__.split(".")))
+    assert versions[0] <= [int(part) for part in __version__.split(".")]
 
 
 def test_each_release_has_known_sections_in_order_and_says_how_to_upgrade() -> None:
