@@ -2,9 +2,11 @@
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, "client")
 import openapi_client
 from openapi_client.models import RunRequest
 
