@@ -34,6 +34,7 @@ HEADERS = {
     429: {"Retry-After": "Seconds."},
     503: {"Retry-After": "Seconds."},
 }
+NEXT_LINK = 'The address of the next page, with rel="next"; missing on the last page.'
 # Answered by gunicorn, before the request gets here.
 ADDRESS_TOO_LONG = {
     "description": "The address is too long.",
@@ -93,8 +94,10 @@ def complete_description(schema: dict[str, Any]) -> None:
         free_values(described.get("properties", {}))
     components["responses"] = dict(list_shared_responses())
     components["parameters"] = PARAMETERS
+    components["headers"] = {"NextLink": describe_header(NEXT_LINK)}
     for operation in list_operations(schema):
         complete_operation(operation)
+        describe_next_link(operation)
         for body in list_bodies(operation):
             tell_defaults(components["schemas"].get(name_schema(body), {}))
     for name, request in PATCHES.items():
@@ -162,6 +165,12 @@ def complete_operation(operation: dict[str, Any]) -> None:
         # ninja wraps the schema of a body that has a default, which generators do not know.
         body["schema"] = body["schema"].get("allOf", [body["schema"]])[0]
         add_example(body)
+
+
+def describe_next_link(operation: dict[str, Any]) -> None:
+    """Operations with a cursor answer with a page."""
+    if any(parameter.get("name") == "cursor" for parameter in operation["parameters"]):
+        operation["responses"]["200"]["headers"] = {"Link": {"$ref": "#/components/headers/NextLink"}}
 
 
 def list_bodies(operation: Mapping[str, Any]) -> list[dict[str, Any]]:

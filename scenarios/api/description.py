@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
 from scenarios.api.completed_description import DOCUMENT, complete_description, list_operations
 from scenarios.api.idempotency import PARAMETER
+from scenarios.api.paging import add_next_link
 from scenarios.api.preconditions import WRITE_PARAMETERS
 from scenarios.api.problems import Problem
 
@@ -40,6 +42,12 @@ class DescribedAPI(NinjaAPI):
     def get_openapi_operation_id(self, operation: Operation) -> str:
         name: str = operation.view_func.__name__
         return name
+
+    def create_response(self, request: HttpRequest, data: Any, **how: Any) -> HttpResponse:
+        response = super().create_response(request, data, **how)
+        if isinstance(data, dict) and data.get("next_cursor"):
+            add_next_link(request, response, data["next_cursor"])
+        return response
 
     def get_openapi_schema(
         self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Self, TypeVar
 
 from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
 from ninja import Schema
 from pydantic import (
     AfterValidator,
@@ -172,3 +173,11 @@ def build_page(
         "items": [describe(item) for item in items],
         "next_cursor": order.format_cursor(items[-1]) if more else None,
     }
+
+
+def add_next_link(request: HttpRequest, response: HttpResponse, cursor: str) -> None:
+    """The whole address of the next page, with the same filters: https://www.rfc-editor.org/rfc/rfc8288"""
+    parameters = request.GET.copy()
+    parameters["cursor"] = cursor
+    address = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+    response["Link"] = f'<{address}>; rel="next"'

@@ -1,5 +1,6 @@
 """Lists: pages that neither miss nor repeat a row, and filters."""
 
+import re
 import uuid
 from base64 import urlsafe_b64encode
 from typing import Any
@@ -52,6 +53,22 @@ def test_pages_are_complete_for_runs_of_the_same_time(ci: Program, limit: int) -
     finished_runs(7)
     ids = [row["id"] for row in rows_of_all_pages(ci, "runs", limit)]
     assert ids == [str(run.pk) for run in Run.objects.order_by("-queued_at", "-id")]
+
+
+def test_link_header_leads_through_the_pages_with_the_same_filters(ci: Program) -> None:
+    finished_runs(5)
+    finished_runs(1, Rollback.DIRTY)
+    address, ids = "http://testserver/api/v1/runs?limit=2&rollback=clean", []
+    while address:
+        page = ci.get(address.removeprefix("http://testserver/api/v1/"))
+        ids += [row["id"] for row in page.json()["items"]]
+        address = parse_links(page.headers.get("Link", "")).get("next", "")
+    clean = Run.objects.filter(rollback=Rollback.CLEAN).order_by("-queued_at", "-id")
+    assert ids == [str(run.pk) for run in clean]
+
+
+def parse_links(header: str) -> dict[str, str]:
+    return {rel: address for address, rel in re.findall(r'<([^>]*)>; rel="(\w+)"', header)}
 
 
 @pytest.mark.parametrize("moment", ["2026-11-23T21:00:00%2B20:33", "3443-01-11T10:38:28.66-23:59"])
