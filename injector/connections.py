@@ -186,7 +186,8 @@ class Connection:
                     ssl=upstream.tls,
                     server_hostname=(upstream.server_name or upstream.host) if upstream.tls else None,
                 )
-        except OSError as error:  # TimeoutError and SSLError are OSErrors
+        # TimeoutError and SSLError are OSErrors; a name with invalid labels is a ValueError.
+        except (OSError, ValueError) as error:
             self._relay.counts.failed += 1
             if isinstance(error, ssl.SSLCertVerificationError):
                 self._relay.counts.distrusted += 1

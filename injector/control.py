@@ -160,14 +160,14 @@ class Control:
 
     def _inject(self, fault_id: str, given: Mapping[str, Any]) -> Answer:
         listener = given.get("listener")
-        if listener not in self._relays:
+        if not isinstance(listener, str) or listener not in self._relays:
             known = ", ".join(self._relays)
             raise RefusedError(
                 HTTPStatus.UNPROCESSABLE_ENTITY, f"unknown listener {listener!r}; this proxy has {known}"
             )
         try:
             fault = parse_fault(given.get("fault"))
-            held = self._faults.inject(fault_id, fault, str(listener), _lease(given))
+            held = self._faults.inject(fault_id, fault, listener, _lease(given))
         except FaultError as error:
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
         except FaultRemovedError as error:

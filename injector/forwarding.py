@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from injector.lookups import look_up
+
 BUFFER_SIZE = 256 * 1024
 MAX_EVENTS = 256
 
@@ -106,6 +108,21 @@ class ForwardingLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.forwarding = ForwardingSelector()
         super().__init__(self.forwarding)
+
+    async def getaddrinfo(
+        self,
+        host: Any,
+        port: Any,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002 - asyncio's own name
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        """Look up the names of upstreams so that one name server that hangs keeps no other waiting."""
+        if host is None:  # all addresses of this machine
+            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+        return await look_up(host, port, family=family, kind=type, protocol=proto, flags=flags)
 
 
 def find_forwarding() -> ForwardingSelector | None:

@@ -24,6 +24,9 @@ from injector.http_messages import (
 )
 from injector.pipes import Pipe
 
+# How many parts of messages are read before other connections have their turn: a few milliseconds.
+PARTS_AT_ONCE = 200
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -92,7 +95,13 @@ class Exchanges:
         """The head of the current request, where it does not go on yet."""
         self._is_switching = False
         """Whether other bytes than HTTP may follow, as the next response says."""
+        self._for_up: list[bytes] = []
+        self._for_down: list[bytes] = []
+        """What the pipes get together: a body may have thousands of small chunks."""
         self._timer: asyncio.TimerHandle | None = None
+        self._next_turn: asyncio.Handle | None = None
+        self._has_more_responses = False
+        """Whether responses are left for the next turn."""
         self._has_client_ended = False
         self._has_upstream_ended = False
         self._is_over = False
@@ -124,11 +133,14 @@ class Exchanges:
 
     def close(self) -> None:
         self._is_over = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._timer, self._next_turn):
+            if handle is not None:
+                handle.cancel()
 
     def _read_requests(self) -> None:
-        while not self._is_over and not self._is_holding_requests:
+        for _ in range(PARTS_AT_ONCE):
+            if self._is_over or self._is_holding_requests:
+                break
             if self._are_requests_raw:
                 self._hand_up(self._requests.take_rest())
                 break
@@ -145,6 +157,8 @@ class Exchanges:
                 self._give_up_requests()
             else:
                 break
+        else:
+            self._rest()
         self._look_further()
 
     @property
@@ -203,7 +217,10 @@ class Exchanges:
         return not exchange.is_answered_here and any(exchange is each for each in self._open)
 
     def _read_responses(self) -> None:
-        while not self._is_over:
+        self._has_more_responses = False
+        for _ in range(PARTS_AT_ONCE):
+            if self._is_over:
+                break
             exchange = self._open[0] if self._open else None
             if exchange is not None and exchange.is_answered_here:
                 if not exchange.is_sent or self._is_early(exchange):
@@ -211,10 +228,7 @@ class Exchanges:
                 self._answer(exchange)
                 continue
             if exchange is None or self._are_responses_raw:
-                if rest := self._responses.take_rest():
-                    self._down.feed(rest)
-                    if not self._are_responses_raw:
-                        self._give_up()  # nobody has asked for this
+                self._pass_rest_down()
                 break
             if not self._responses.begin_response(exchange.request):
                 break
@@ -226,26 +240,43 @@ class Exchanges:
             if part is None:
                 break
             self._take_response_part(exchange, part)
+        else:
+            self._has_more_responses = True
+            self._rest()
         self._look_further()
+
+    def _pass_rest_down(self) -> None:
+        if rest := self._responses.take_rest():
+            self._hand_down(rest)
+            if not self._are_responses_raw:
+                self._give_up()  # nobody has asked for this
+
+    def _rest(self) -> None:
+        """Go on after the other connections have had their turn."""
+        if self._next_turn is None:
+            self._next_turn = self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._next_turn = None
+        self._go_on()
 
     def _take_response_part(self, exchange: Exchange, part: Part) -> None:
         raw = part.raw
         if part.kind in {Kind.HEAD, Kind.INTERIM}:
             head = cast("h11.Response | h11.InformationalResponse", part.head)
             if is_switch(exchange.request, head):
-                self._down.feed(raw)
+                self._hand_down(raw)
                 self._give_up()
                 return
             if part.kind is Kind.HEAD and exchange.headers:
                 raw = set_headers(raw, exchange.headers)
         elif part.kind is Kind.BODY and exchange.left is not None:
             if len(raw) > exchange.left:
-                self._down.feed(raw[: exchange.left])
+                self._hand_down(raw[: exchange.left])
                 self._end()
                 return
             exchange.left -= len(raw)
-        if raw:
-            self._down.feed(raw)
+        self._hand_down(raw)
         if part.kind is Kind.END:
             self._open.popleft()
             self._is_switching = False
@@ -254,11 +285,12 @@ class Exchanges:
     def _answer(self, exchange: Exchange) -> None:
         self._open.popleft()
         answer, is_last = exchange.write_answer()
-        self._down.feed(answer)
+        self._hand_down(answer)
         if is_last:
             self._end()
 
     def _end(self) -> None:
+        self._hand_on()
         self.close()
         self._finish()
 
@@ -291,17 +323,29 @@ class Exchanges:
         return exchange.due > self._loop.time()
 
     def _hand_up(self, data: bytes) -> None:
-        if data:
-            self._up.feed(data)
+        self._for_up.append(data)
+
+    def _hand_down(self, data: bytes) -> None:
+        self._for_down.append(data)
+
+    def _hand_on(self) -> None:
+        for pipe, parts in ((self._up, self._for_up), (self._down, self._for_down)):
+            data = b"".join(parts)
+            parts.clear()
+            if data:
+                pipe.feed(data)
 
     def _look_further(self) -> None:
         """Check for the end of the data, how much waits here, and whether anything is left to do."""
         if self._is_over:
             return
+        self._hand_on()
+        if self._is_over:  # by a fault that ends the connection after so many bytes
+            return
         if self._has_client_ended and not self._is_holding_requests and not self._requests.size:
             self._up.feed_end()
         is_answering = bool(self._open) and self._open[0].is_answered_here
-        if self._has_upstream_ended and not is_answering:
+        if self._has_upstream_ended and not is_answering and not self._has_more_responses:
             if rest := self._responses.take_rest():
                 self._down.feed(rest)
             self._down.feed_end()

@@ -13,6 +13,8 @@ import h11
 
 # The maximum size of a head; a longer one is passed on unread, like everything that is not HTTP/1.1.
 MAX_HEAD = 64 * 1024
+# How much the parser gets at once: after each part of a message, it copies what it has left.
+_PIECE = 16 * 1024
 
 
 class Kind(Enum):
@@ -40,11 +42,11 @@ class Messages:
     def __init__(self) -> None:
         self._raw = bytearray()
         self._parser: h11.Connection | None = None
+        self._parsed = 0
+        """How many of the first bytes the parser has."""
 
     def feed(self, data: bytes) -> None:
         self._raw += data
-        if self._parser is not None:
-            self._parser.receive_data(data)
 
     @property
     def size(self) -> int:
@@ -84,14 +86,16 @@ class Messages:
         if parser is None:
             return None
         try:
-            event = parser.next_event()
+            while (event := parser.next_event()) in (h11.NEED_DATA, h11.PAUSED):
+                if not self._feed_parser(parser):
+                    return None
         except (h11.ProtocolError, RuntimeError) as error:
             raise UnreadableError(str(error)) from error
-        if event in (h11.NEED_DATA, h11.PAUSED):
-            return None
-        size = len(self._raw) - len(parser.trailing_data[0])
+        left = len(parser.trailing_data[0])
+        size = self._parsed - left
         raw = bytes(self._raw[:size])
         del self._raw[:size]
+        self._parsed = left
         if isinstance(event, h11.EndOfMessage):
             self._parser = None
             return Part(Kind.END, raw)
@@ -106,8 +110,15 @@ class Messages:
         return raw
 
     def _begin(self, parser: h11.Connection) -> None:
-        parser.receive_data(bytes(self._raw))
-        self._parser = parser
+        self._parser, self._parsed = parser, 0
+
+    def _feed_parser(self, parser: h11.Connection) -> bool:
+        """Whether there was more for it."""
+        piece = bytes(self._raw[self._parsed : self._parsed + _PIECE])
+        if piece:
+            parser.receive_data(piece)
+            self._parsed += len(piece)
+        return bool(piece)
 
 
 def is_upgrade(request: h11.Request) -> bool:

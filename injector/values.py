@@ -29,7 +29,9 @@ def parse_fields(given: object, parsers: Mapping[str, Parser], what: str, exampl
 
 
 def parse_number(name: str, value: object, most: float, *, least: float = 0.0) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # A whole number may be too large for `isfinite`: then it is out of range.
+    is_infinite = isinstance(value, float) and not math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or is_infinite:
         raise FaultError(f"{name}={value!r} is not a number")
     if not least <= value <= most:
         raise FaultError(f"{name}={value!r} is out of range; give {least:g} to {most:g}")
@@ -64,4 +66,8 @@ def parse_flag(name: str, value: object) -> bool:
 def parse_text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise FaultError(f"{name}={value!r} is not text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise FaultError(f"{name}={value!r} has half of a surrogate pair, which UTF-8 has not") from error
     return value

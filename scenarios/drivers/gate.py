@@ -8,9 +8,10 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from injector.lookups import AddressInfo, look_up
 from scenarios.ports import Connection, GatedPlatform, Intent, Platform
 
-AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
+__all__ = ["AddressInfo", "admit", "build_pinned_resolver", "connect", "get_secret_arguments", "is_undo"]
 
 
 async def admit(
@@ -24,7 +25,7 @@ async def admit(
         StepFailed: the run may not connect; see GatedPlatform.
     """
     bare = host.removeprefix("[").removesuffix("]")
-    found = await asyncio.get_running_loop().getaddrinfo(bare, port, type=socket.SOCK_STREAM)
+    found = await look_up(bare, port)
     if isinstance(platform, GatedPlatform):
         addresses = tuple(dict.fromkeys((str(info[4][0]), port) for info in found))
         await platform.admit(Connection(bare, addresses), reads=reads, was_sent=was_sent)

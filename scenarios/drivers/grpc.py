@@ -1,10 +1,10 @@
 """Asks a gRPC server for its health, or calls one of its unary methods."""
 
-import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 from scenarios.domain.declarations import ABSENT
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.domain.expectations import format_value
+from scenarios.domain.own_threads import run_in_own_thread
 from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.web_words import Auth, TlsOrFlag
 from scenarios.drivers import grpc_calls
@@ -217,7 +218,7 @@ async def _ask(
             channel = grpc_calls.open_channel(server, addresses, tls=arguments.tls is True)
         # Where the step was cancelled, this ends the call that the thread is waiting for.
         stack.callback(channel.close)
-        return await asyncio.to_thread(question, Target(channel, server.name, deadline, metadata))
+        return await run_in_own_thread(partial(question, Target(channel, server.name, deadline, metadata)))
 
 
 def _build_authorization(credentials: Credentials) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from injector.lookups import look_up
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.domain.matchers import format_value
 from scenarios.drivers.child.process import scrubbed_environment
@@ -20,6 +20,8 @@ from scenarios.drivers.hosts import this_host
 from scenarios.ports import Platform, RegisteredHost
 
 _NOT_FOUND = 127  # the exit code of a shell that does not find a command
+# The requests that choose a target.
+_TARGETING = frozenset({"inject", "describe"})
 _ERRORS = {
     "impossible": StepImpossible,
     "not_done": StepNotDone,
@@ -51,7 +53,9 @@ async def call(
 
         output, errors, code = await call_over_ssh(host, request, platform)
     else:
-        whole = {**request, "own": str(settings.FILES_DIR), "coordinator": await find_lifelines()}
+        # Not for others: the fault that is undone may be that no name is found.
+        lifelines = await find_lifelines() if request["do"] in _TARGETING else []
+        whole = {**request, "own": str(settings.FILES_DIR), "coordinator": lifelines}
         output, errors, code = await _call_here(build_local_command(), whole)
     return _read_answer(f"host {host.name!r}", output, errors, code)
 
@@ -106,8 +110,7 @@ async def find_lifelines() -> list[str]:
     for host, port in places:
         if host and not host.startswith("/"):  # a directory of Unix sockets
             with suppress(OSError, UnicodeError):
-                loop = asyncio.get_running_loop()
-                for entry in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                for entry in await look_up(host, port):
                     address = str(entry[4][0])
                     found.add(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
     return sorted(found)

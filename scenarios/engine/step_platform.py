@@ -1,13 +1,14 @@
 """What one step of a run sees of the platform: the drivers' view, with the gate that its connections pass."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from scenarios.domain.addresses import look_up, parse_endpoint
 from scenarios.domain.errors import StepImpossible, StepNotDone
 from scenarios.domain.late_references import mentions_saved
+from scenarios.domain.own_threads import run_in_own_thread
 from scenarios.domain.plan import Step, find_services, find_urls, origin
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import find_secrets, insert_secrets
@@ -164,7 +165,7 @@ async def admit_undo(gate: Gate, arguments: Mapping[str, Any], platform: Platfor
     touched: frozenset[str] = frozenset()
     for endpoint in filter(None, map(parse_endpoint, urls)):
         host, port = endpoint
-        found = await asyncio.to_thread(look_up, host)
+        found = await run_in_own_thread(partial(look_up, host))
         connection = Connection(host, tuple((ip, port) for ip in found) or ((host, port),))
         await admit_network(gate, connection)
         touched |= await gate.admit(connection, Intent.ACT)

@@ -8,7 +8,7 @@ import random
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 from django.utils import timezone
 
 from scenarios.domain.webhooks import DeliveryState, Message
@@ -28,17 +28,21 @@ Receiver = int | Message
 
 
 def list_due_receivers() -> list[Receiver]:
-    """Receivers with due deliveries. What waits for one that is no longer configured stays where it is."""
-    due = Delivery.objects.due(timezone.now())
-    receivers = {
-        webhook if webhook is not None else Message(message)
-        for webhook, message in due.order_by().values_list("webhook", "message").distinct()
-    }
+    """Receivers with due deliveries: first those that learn what is left injected, then by waiting time.
+
+    What waits for one that is no longer configured stays where it is.
+    """
+    due = Delivery.objects.due(timezone.now()).order_by().values_list("webhook", "message")
+    ranks: dict[Receiver, tuple[bool, datetime]] = {}
+    for webhook, message, oldest in due.annotate(oldest=Min("next_try_at")):
+        receiver = webhook if webhook is not None else Message(message)
+        rank = (message != Message.FAULT_OUTSTANDING, oldest)
+        ranks[receiver] = min(rank, ranks.get(receiver, rank))
     if not settings.GRAFANA_URL:
-        receivers.discard(Message.ANNOTATION)
+        ranks.pop(Message.ANNOTATION, None)
     if not settings.TRACES_ENDPOINT:
-        receivers.discard(Message.TRACE)
-    return list(receivers)
+        ranks.pop(Message.TRACE, None)
+    return sorted(ranks, key=ranks.__getitem__)
 
 
 def claim_next(receiver: Receiver) -> Delivery | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from functools import partial
 
 from django.db import DatabaseError
@@ -18,7 +19,10 @@ from scenarios.published.metrics import GRAFANA_ANNOTATIONS, RUN_TRACES, WEBHOOK
 logger = logging.getLogger(__name__)
 
 DATABASE = DatabaseThread("deliveries")
-MAX_CONCURRENT_RECEIVERS = 20
+# A receiver that takes longer than this is slow, and takes the place of no other.
+QUICK_SECONDS = 1.0
+MAX_QUICK_RECEIVERS = 50
+MAX_CONCURRENT_RECEIVERS = 500
 RESULTS = {DeliveryState.PENDING: "failed", DeliveryState.FAILED: "given_up"}
 COUNTERS = {Message.ANNOTATION: GRAFANA_ANNOTATIONS, Message.TRACE: RUN_TRACES}
 
@@ -30,15 +34,25 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._busy: dict[deliveries.Receiver, asyncio.Task[None]] = {}
+        self._begun: dict[deliveries.Receiver, float] = {}
+        self._slow: set[deliveries.Receiver] = set()
+        """Those that were slow the last time: others come first."""
         self._is_over = False
 
     async def look(self) -> None:
         """Start tasks that send what is due."""
-        for receiver in await DATABASE.call(deliveries.list_due_receivers):
-            if receiver not in self._busy and len(self._busy) < MAX_CONCURRENT_RECEIVERS:
-                task = asyncio.create_task(self._send_all(receiver))
-                self._busy[receiver] = task
-                task.add_done_callback(partial(self._is_done, receiver))
+        due = await DATABASE.call(deliveries.list_due_receivers)
+        waiting = [receiver for receiver in due if receiver not in self._busy]
+        for receiver in sorted(waiting, key=self._slow.__contains__)[: self._count_places()]:
+            self._begun[receiver] = time.monotonic()
+            task = self._busy[receiver] = asyncio.create_task(self._send_all(receiver))
+            task.add_done_callback(partial(self._is_done, receiver))
+
+    def _count_places(self) -> int:
+        """How many more receivers may be sent to now."""
+        soon = time.monotonic() - QUICK_SECONDS
+        quick = sum(begun > soon for begun in self._begun.values())
+        return max(0, min(MAX_QUICK_RECEIVERS - quick, MAX_CONCURRENT_RECEIVERS - len(self._busy)))
 
     def under_way(self) -> list[asyncio.Task[None]]:
         return list(self._busy.values())
@@ -51,12 +65,15 @@ class Dispatcher:
         await DATABASE.close()
 
     def _is_done(self, receiver: deliveries.Receiver, _task: asyncio.Task[None]) -> None:
-        del self._busy[receiver]
+        del self._busy[receiver], self._begun[receiver]
 
     async def _send_all(self, receiver: deliveries.Receiver) -> None:
         try:
             while not self._is_over and (delivery := await DATABASE.call(deliveries.claim_next, receiver)):
+                begun = time.monotonic()
                 await send(delivery)
+                is_slow = time.monotonic() - begun >= QUICK_SECONDS
+                (self._slow.add if is_slow else self._slow.discard)(receiver)
         except DatabaseError as error:  # the delivery will be sent again
             if is_away(error):
                 outages.database.note_failure(error)

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.outputs import dump_json
+from scenarios.domain.own_threads import run_in_own_thread
 from scenarios.domain.plan import origin
 from scenarios.domain.retry_after import parse_retry_after
 from scenarios.domain.webhook_signatures import sign_message
@@ -22,11 +24,13 @@ from scenarios.models import Delivery, Webhook
 from scenarios.notifications.addresses import read_address, read_key
 from scenarios.notifications.channels import pagerduty, slack, teams
 from scenarios.notifications.channels.headline import Headline, read_headline
-from scenarios.notifications.channels.mail import send_mail
+from scenarios.notifications.channels.mail import MailNotSent, send_mail
 from scenarios.notifications.webhooks import list_signing_keys
 
 # As the Standard Webhooks specification recommends.
 TIMEOUT_SECONDS = 15.0
+# A mail server answers several times, each within EMAIL_TIMEOUT.
+MAIL_SECONDS = 45.0
 SUCCESS = range(200, 300)
 REDIRECTS = range(300, 400)
 
@@ -65,13 +69,21 @@ async def post(delivery: Delivery, webhook: Webhook) -> int:
         return await _send_checked("POST", address, data=payload, headers={**_JSON, **signed})
     headline = read_headline(delivery.payload)
     if webhook.kind == WebhookKind.EMAIL:
-        return await asyncio.to_thread(send_mail, headline, address, delivery.message_id)
+        return await _send_mail(partial(send_mail, headline, address, delivery.message_id))
     status = 0
     for body in _build_bodies(delivery, webhook, headline):
         status = await _send_checked(
             "POST", address, data=dump_json(body, ensure_ascii=False).encode(errors="replace"), headers=_JSON
         )
     return status
+
+
+async def _send_mail(sending: Callable[[], int]) -> int:
+    try:
+        async with asyncio.timeout(MAIL_SECONDS):
+            return await run_in_own_thread(sending)
+    except TimeoutError as error:
+        raise MailNotSent(f"the mail server was not done within {MAIL_SECONDS:g} s") from error
 
 
 def _build_bodies(delivery: Delivery, webhook: Webhook, headline: Headline) -> list[dict[str, Any]]:

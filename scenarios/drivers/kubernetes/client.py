@@ -4,17 +4,17 @@ The REST API is asked directly, by the HTTP client that all drivers use: docs/ku
 aiohttp is imported when a step runs: importing it takes 0.3 s, too long for web requests and commands.
 """
 
-import asyncio
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
 
 from scenarios.domain.errors import StepImpossible
+from scenarios.domain.own_threads import run_in_own_thread
 from scenarios.drivers.kubernetes.clusters import NoCluster, Tls, read_cluster
 from scenarios.drivers.kubernetes.refusals import Refusal, Request
 from scenarios.drivers.kubernetes.resources import Resource
@@ -162,7 +162,7 @@ async def connected(name: str | None, seconds: float) -> AsyncIterator[Client]:
 
     try:
         # In a thread, because the files may be on a file system that hangs.
-        cluster = await asyncio.to_thread(read_cluster, name)
+        cluster = await run_in_own_thread(partial(read_cluster, name))
         context = _build_context(cluster.tls) if cluster.server.startswith("https://") else None
     except (NoCluster, ssl.SSLError, ValueError) as error:
         what = "" if isinstance(error, NoCluster) else "a certificate or key of the kubeconfig is not valid: "

@@ -169,3 +169,25 @@ def test_an_address_without_a_host_and_a_port_is_refused(text: str) -> None:
 
 def test_an_address_may_be_of_ipv6() -> None:
     assert parse_address("[::1]:8080") == ("::1", 8080)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"listener": [], "lease": 5, "fault": {"latency": 1}}', "unknown listener []"),
+        ('{"listener": "HERE", "lease": 5, "fault": {"latency": 1%s}}' % ("0" * 400), "is out of range"),
+        ('{"listener": "HERE", "lease": 1%s, "fault": {"latency": 1}}' % ("0" * 400), "lease=1000"),
+        ('{"listener": "HERE", "lease": 5, "fault": {"latency": 1e400}}', "is not a number"),
+        ('{"listener": "HERE", "lease": 5, "fault": {"latency": NaN}}', "is not a number"),
+        ('{"listener": "HERE", "lease": 5, "fault": {"http": {"path": "/\\ud800"}}}', "half of a surrogate"),
+        ('{"listener": "HERE", "lease": 5, "fault": {"http": {"body": "\\udfff"}}}', "half of a surrogate"),
+        ('{"listener": "HERE", "lease": 5, "fault": {"direction": {}, "hang": true}}', "direction={}"),
+        ('{"listener": "HERE", "lease": 5, "fault": []}', "is an object"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_with_its_value(bench: Bench, text: str, words: str) -> None:
+    body = text.replace("HERE", bench.listener).encode()
+    answer = await bench.send("PUT", "/faults/f1", f"Bearer {TOKEN}", body)
+    assert (answer.status, words in answer.content["error"]) == (422, True), answer
+    assert bench.relay.find_faults(1) == {}
+    assert bench.relay.http_rules == {}

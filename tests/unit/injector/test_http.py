@@ -6,8 +6,9 @@ import time
 import aiohttp
 import pytest
 
+from injector.http_exchanges import PARTS_AT_ONCE
 from injector.values import FaultError
-from tests.unit.injector.conftest import Bench, read
+from tests.unit.injector.conftest import Bench, read, upstream
 
 
 async def test_first_requests_fail_and_the_others_reach_the_upstream(
@@ -123,3 +124,70 @@ async def test_established_connections_have_the_fault_from_their_next_request(
         shop.proxy.faults.close()
     (connection,) = shop.relay.open
     assert connection.client.takes is connection.up  # nothing is read any more
+
+
+async def test_a_body_of_many_small_chunks_holds_up_no_other_connection(bench: Bench) -> None:
+    """It arrives unchanged, and the loop has its turn many times meanwhile."""
+    chunks = b"".join(b"1\r\n%c\r\n" % (97 + number % 26) for number in range(20_000)) + b"0\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head + chunks)
+        await writer.drain()
+
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    bench.inject(http={"path": "/other", "status": 500})
+    async with upstream(bench, answer):
+        reader, writer = await bench.connect()
+        counting = asyncio.create_task(count_turns())
+        writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        assert await reader.read() == head + chunks
+        counting.cancel()
+        writer.close()
+    assert turns > 20_000 / PARTS_AT_ONCE
+
+
+async def test_a_body_of_many_small_chunks_is_cut_where_the_fault_says(bench: Bench) -> None:
+    """Although the upstream has already closed the connection when the proxy gets there."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 5_000)
+
+    bench.inject(http={"truncate": 3 * 6 * PARTS_AT_ONCE, "set_headers": {"X-Broken": "yes"}})
+    async with upstream(bench, answer):
+        reader, writer = await bench.connect()
+        writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    assert b"X-Broken: yes" in head
+    assert body == b"1\r\nx\r\n" * (3 * PARTS_AT_ONCE)
+
+
+async def test_many_small_chunks_of_a_request_and_pipelined_requests_arrive_unchanged(bench: Bench) -> None:
+    received = bytearray()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            received.extend(data)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 1_001)
+
+    bench.inject(http={"path": "/other", "status": 500})
+    chunks = b"1\r\nx\r\n" * 3_000 + b"0\r\n\r\n"
+    posted = b"POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+    pipelined = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n" * 1_000
+    async with upstream(bench, answer):
+        reader, writer = await bench.connect()
+        writer.write(posted + pipelined)
+        writer.write_eof()
+        assert (await reader.read()).count(b"200 OK") == 1_001
+        writer.close()
+    assert bytes(received) == posted + pipelined

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -22,7 +23,7 @@ from metrics_app.backend import get_metrics
 from scenarios.domain.webhooks import DeliveryState
 from scenarios.drivers.http_exchange import Answer, exchange
 from scenarios.models import Delivery, Webhook
-from scenarios.notifications import senders, webhooks
+from scenarios.notifications import deliveries, dispatcher, senders, webhooks
 from scenarios.notifications.dispatcher import Dispatcher
 from scenarios.supervision.watchdog import Watchdog
 from tests.integration.scenarios.runs.outside_rows import a_message, a_webhook
@@ -47,9 +48,9 @@ def send_due() -> Callable[[], None]:
 
     async def look(dispatchers: int) -> None:
         dispatching = [Dispatcher() for _ in range(dispatchers)]
-        for dispatcher in dispatching:
-            await dispatcher.look()
-        while busy := [task for dispatcher in dispatching for task in dispatcher.under_way()]:
+        for each in dispatching:
+            await each.look()
+        while busy := [task for each in dispatching for task in each.under_way()]:
             await asyncio.wait(busy)
 
     def send(dispatchers: int = 1) -> None:
@@ -143,6 +144,67 @@ def test_hanging_receiver_does_not_delay_others(
     assert "did not answer within 300ms" in reasons["hangs"]
     assert "refused the connection" in reasons["not there"]
     assert (reasons["well"], len(receiver.requests)) == ("", 1)
+
+
+def test_hundreds_of_hanging_receivers_delay_the_others_for_moments(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "QUICK_SECONDS", 0.05)
+    monkeypatch.setattr(dispatcher, "MAX_QUICK_RECEIVERS", 10)
+    monkeypatch.setattr(senders, "TIMEOUT_SECONDS", 600.0)
+    with Receiver().listening() as hanging:
+        hanging.hangs = True
+        for number in range(60):
+            a_message(a_webhook(f"hangs-{number}", f"{hanging.url}/{number}"))
+        a_message(a_webhook("well", receiver.url))
+
+        async def look_until_it_has_arrived() -> Dispatcher:
+            dispatching = Dispatcher()
+            while not receiver.requests:
+                await dispatching.look()
+                await asyncio.sleep(0.01)
+            return dispatching
+
+        async def look() -> None:
+            dispatching = await look_until_it_has_arrived()
+            assert len(dispatching.under_way()) >= 60  # none of them has ended
+            hanging.over.set()
+            await dispatching.settle()
+
+        asyncio.run(look())
+    assert len(receiver.requests) == 1
+
+
+def test_receivers_that_were_slow_come_last(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "QUICK_SECONDS", 0.0)
+    slow = a_webhook("slow", f"{receiver.url}/slow")
+    a_message(slow)
+
+    async def look() -> None:
+        dispatching = Dispatcher()
+        await dispatching.look()
+        await asyncio.wait(dispatching.under_way())
+        monkeypatch.setattr(dispatcher, "QUICK_SECONDS", 600.0)
+        monkeypatch.setattr(dispatcher, "MAX_QUICK_RECEIVERS", 1)
+        await sync_to_async(a_message)(slow)
+        await sync_to_async(lambda: a_message(a_webhook("well", f"{receiver.url}/well")))()
+        for _ in range(2):
+            await dispatching.look()
+            await asyncio.wait(dispatching.under_way())
+
+    asyncio.run(look())
+    assert [sent.path for sent in receiver.requests] == ["/slow", "/well", "/slow"]
+
+
+def test_receivers_that_learn_what_is_left_injected_come_first() -> None:
+    plain, urgent = a_webhook("plain"), a_webhook("urgent")
+    a_message(plain)
+    late = Delivery.objects.create(webhook=urgent, message="fault.outstanding", payload="{}")
+    Delivery.objects.filter(pk=late.pk).update(next_try_at=timezone.now())
+    assert deliveries.list_due_receivers() == [urgent.pk, plain.pk]
+    late.delete()
+    a_message(urgent)
+    assert deliveries.list_due_receivers() == [plain.pk, urgent.pk]
 
 
 # One look of a dispatcher, to the end of what it began. A process reads SSL_CERT_FILE only once.
