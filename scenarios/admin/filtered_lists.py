@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import cached_property
 
 from scenarios.control_room import saved_filters
 
@@ -21,6 +22,8 @@ from scenarios.control_room import saved_filters
 TOUCHED, PROBED = "touched", "probed"
 # Up to here, reading and skipping the rows before a page costs less than a further query.
 MAX_SKIPPED = 1000
+# To count a million rows takes the database a third of a second, at each look at a list.
+MAX_COUNTED = 50_000
 
 # What the values of a link can raise when a list is counted: too large a number, half of a range, a lookup
 # that the database does not have. Django handles only those that are raised before.
@@ -32,8 +35,26 @@ _REFUSED_LOOKUPS = frozenset({"regex", "iregex"})
 class NearerEndPaginator(Paginator):
     """Finds the keys of a page from the nearer end of the list, in an index, and then reads only its rows.
 
-    A database reads each row that an offset skips.
+    A database reads each row that an offset skips. MAX_COUNTED rows are counted and have pages; if there are
+    others, `has_more`, filters or the other order show them.
     """
+
+    @cached_property
+    def _counted(self) -> int:
+        queryset = cast("QuerySet[Any]", self.object_list)
+        return queryset.order_by().values("pk")[: MAX_COUNTED + 1].count()
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._counted, MAX_COUNTED)
+
+    @property
+    def has_more(self) -> bool:
+        return self._counted > MAX_COUNTED
+
+    @property
+    def count_in_words(self) -> str:
+        return f"more than {MAX_COUNTED:,}" if self.has_more else f"{self.count:,}"
 
     def page(self, number: Any) -> Page:
         number = self.validate_number(number)
@@ -48,7 +69,7 @@ class NearerEndPaginator(Paginator):
 
     def _find_keys(self, queryset: QuerySet[Any], bottom: int, top: int) -> list[Any]:
         keys = queryset.values_list("pk", flat=True)
-        if bottom <= self.count - top:
+        if self.has_more or bottom <= self.count - top:
             return list(keys[bottom:top])
         return list(keys.reverse()[self.count - top : self.count - bottom])[::-1]
 

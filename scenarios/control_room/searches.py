@@ -27,12 +27,15 @@ def search_faults(rows: QuerySet[Fault], text: str) -> QuerySet[Fault]:
     """Faults that each word of the text fits: the beginning of their run's id, or a part of what the newest
     ones say. A search through all of them would read each.
     """
-    newest = Fault.objects.order_by("-opened_at").values("pk")[:MAX_SEARCHED]
+    newest = Fault.objects.order_by("-opened_at").values_list("pk", flat=True)
+    # As a number, not as a subquery: the database would look whether each of all the faults is among them.
+    oldest = next(iter(newest[MAX_SEARCHED - 1 : MAX_SEARCHED]), 0)
     for word in text.split()[:MAX_WORDS]:
         said = Q(action__icontains=word) | Q(service__icontains=word) | Q(reason__icontains=word)
-        found = Q(pk__in=newest) & said
+        found = Q(pk__gte=oldest) & said
         if (ids := _read_beginning_of_id(word)) is not None:
-            found |= Q(run__id__range=ids)
+            of_runs = Fault.objects.filter(run__id__range=ids).order_by().values_list("pk", flat=True)
+            found |= Q(pk__in=list(of_runs[:MAX_SEARCHED]))
         rows = rows.filter(found)
     return rows
 

@@ -186,3 +186,26 @@ def measure_page(client: Client, address: str) -> int:
     answer = client.get(address)
     assert answer.status_code == 200, address
     return len(gzip.compress(answer.content, compresslevel=6))
+
+
+def test_no_more_rows_are_counted_than_anybody_pages_through(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scenarios.admin.filtered_lists.MAX_COUNTED", 120)
+    bulk_runs(120)
+    page = read(admin_client, f"{RUNS}?p=3")
+    assert "120 runs" in page
+    assert "Select all 120" in page
+    (newer,) = bulk_runs(1)
+    page = read(admin_client, f"{RUNS}?p=3")
+    assert "more than 120 runs: search or filter to see the others" in page
+    assert "Select all 120" not in page
+    assert str(newer.id) in read(admin_client, RUNS)
+    assert page.count("action-select") == 20
+    assert "?p=4" not in page
+
+
+def read(client: Client, address: str) -> str:
+    answer = client.get(address)
+    assert answer.status_code == 200, address
+    return answer.content.decode()
