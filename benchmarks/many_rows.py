@@ -3,8 +3,8 @@
 
 Lists of services among many scenarios; lists with their filters, outstanding faults, the watchdog's checks,
 the retention, and deletions among many runs that have ended, each with ten events and two faults. On a
-temporary SQLite file, with `--postgresql` on a temporary server or, with DATABASE_URL, on that database,
-which must be empty. Requests pass through the whole application, without a
+temporary SQLite file, with `--postgresql` on a temporary server or, with DATABASE_URL, on that database:
+an empty one, or one that this program has filled. Requests pass through the whole application, without a
 server. Goals are for the processor time of this process on SQLite, and for the wall time with PostgreSQL.
 Exits with 1 if one is missed.
 """
@@ -29,9 +29,13 @@ SERVER = {"fsync": "on", "shared_buffers": "1GB", "maintenance_work_mem": "256MB
 def measure(goals: Goals, *, scenarios: int, runs: int, times: int, batches: int) -> None:
     """On the database of the settings, which is filled first."""
     from benchmarks.rows import deletion, fill, lists, measure  # noqa: PLC0415 - needs Django's settings
+    from scenarios.models import Run, Scenario  # noqa: PLC0415
 
-    fill.fill_with_scenarios(scenarios)
-    fill.fill_with_runs(runs)
+    if Run.objects.exists():
+        scenarios, runs = Scenario.objects.count(), Run.objects.count()
+    else:
+        fill.fill_with_scenarios(scenarios)
+        fill.fill_with_runs(runs)
     print(f"among {scenarios} scenarios, and {runs} runs that have ended", flush=True)
     measure.measure_requests(goals, times)
     lists.measure_lists(goals)

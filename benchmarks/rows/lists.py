@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from benchmarks.goals import Goals
-from benchmarks.rows.fill import BUSY_USER
+from benchmarks.rows.fill import BUSY_USER, create_reader
 from benchmarks.rows.measure import Measured
 from coordinator_client.command_line.coordinator import RunFilter
 from scenarios.access import tokens
@@ -48,7 +48,7 @@ def measure_lists(goals: Goals) -> None:
         "Scenarios": "/admin/scenarios/scenario/",
         "Home": "/admin/",
     }
-    user = User.objects.create_superuser("reader")
+    user = create_reader("reader")
     browser = Client(headers={"Host": "localhost"})
     browser.force_login(user, "django.contrib.auth.backends.ModelBackend")
     largest = 0

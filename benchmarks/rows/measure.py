@@ -10,13 +10,12 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from benchmarks.goals import Goals
-from benchmarks.rows.fill import FAULTS_LEFT, RETENTION_DAYS
+from benchmarks.rows.fill import FAULTS_LEFT, RETENTION_DAYS, create_reader
 from scenarios.access import tokens
 from scenarios.runs.component_heartbeats import record_heartbeat
 from scenarios.supervision import retention, watchdog
@@ -68,7 +67,7 @@ class Measured:
 
 def measure_requests(goals: Goals, times: int) -> None:
     """Each asked for in turn with a list that is empty."""
-    user = User.objects.create_superuser("benchmark")
+    user = create_reader("benchmark")
     page = Client(headers={"Host": "localhost"})
     page.force_login(user, "django.contrib.auth.backends.ModelBackend")
     _token, secret = tokens.create_token(user, "benchmark", ["read"])
