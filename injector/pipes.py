@@ -22,6 +22,8 @@ class Waiting:
     due: float
     data: bytes
     """Empty for the end of the data."""
+    passed: int = 0
+    """Bytes of it that were passed on already, where the bandwidth is limited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,8 @@ class Pipe:
         """What the faults do together; None where it is to be found again."""
         self._limited: dict[str, int] = {}
         self._waiting: deque[Waiting] = deque()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
+        """Bytes that wait here until they are due."""
         self._held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._free_at = 0.0
@@ -111,7 +114,7 @@ class Pipe:
             waiting, self._waiting = self._waiting, deque()
             self._free_at = time.monotonic()  # data that was limited before is not sent in a burst
             for item in waiting:
-                self._plan(item.data, item.arrived)
+                self._plan(item.data[item.passed :], item.arrived)
         self._pump()
 
     def open_sink(self, sink: asyncio.Transport) -> None:
@@ -132,7 +135,7 @@ class Pipe:
             return
         if self._has_ended:
             return
-        self._waiting_bytes += len(data)
+        self.waiting_bytes += len(data)
         self._plan(data, time.monotonic())
         if self._timer is None:
             self._pump()
@@ -174,18 +177,7 @@ class Pipe:
         due = max(last, arrived + effects.latency)
         if effects.jitters:
             due = max(last, due + sum(self._dice.uniform(-jitter, jitter) for jitter in effects.jitters))
-        if not data:
-            self._waiting.append(Waiting(arrived, due + effects.slow_close, data))
-            return
-        rate = effects.bandwidth
-        if not rate:
-            self._waiting.append(Waiting(arrived, due, data))
-            return
-        size = max(1, int(rate / PIECES_PER_SECOND))
-        for start in range(0, len(data), size):
-            piece = data[start : start + size]
-            self._free_at = max(self._free_at, due) + len(piece) / rate
-            self._waiting.append(Waiting(arrived, self._free_at, piece))
+        self._waiting.append(Waiting(arrived, due if data else due + effects.slow_close, data))
 
     @cached_property
     def _dice(self) -> random.Random:
@@ -203,14 +195,32 @@ class Pipe:
             self._timer = None
         while self._waiting and self.sink is not None and not self._hanging and not self._is_sink_full:
             item = self._waiting[0]
-            seconds = item.due - time.monotonic()
+            size, due = self._find_next(item)
+            seconds = due - time.monotonic()
             if seconds > 0:
                 self._timer = self._loop.call_later(seconds, self._pump)
                 break
-            self._waiting.popleft()
-            self._waiting_bytes -= len(item.data)
-            self._hand_on(self.sink, item.data)
+            piece = item.data[item.passed : item.passed + size]
+            item.passed += size
+            self._free_at = due
+            if item.passed >= len(item.data):
+                self._waiting.popleft()
+            self.waiting_bytes -= len(piece)
+            self._hand_on(self.sink, piece)
         self._hold_source()
+
+    def _find_next(self, item: Waiting) -> tuple[int, float]:
+        """How many bytes of the item are passed on next, and when.
+
+        Only the next piece is found, because slow data may have hundreds of thousands.
+        """
+        effects, left = self._find_effects(), len(item.data) - item.passed
+        if not effects.bandwidth:
+            return left, item.due
+        if not left:
+            return 0, max(item.due, self._free_at + effects.slow_close)
+        size = min(left, max(1, int(effects.bandwidth / PIECES_PER_SECOND)))
+        return size, max(item.due, self._free_at) + size / effects.bandwidth
 
     def _hand_on(self, sink: asyncio.Transport, data: bytes) -> None:
         if not data:
@@ -238,7 +248,7 @@ class Pipe:
         )
 
     def _hold_source(self) -> None:
-        is_full = self._is_sink_full or self._waiting_bytes + self._held_bytes > MAX_WAITING_BYTES
+        is_full = self._is_sink_full or self.waiting_bytes + self._held_bytes > MAX_WAITING_BYTES
         if is_full == self._is_full or self.source is None or self.source.is_closing():
             return
         self._is_full = is_full

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from injector.connections import Upstream
 from injector.http_faults import is_chosen
-from tests.unit.injector.conftest import Bench, echo, until
+from injector.pipes import MAX_WAITING_BYTES
+from tests.unit.injector.conftest import Bench, echo, until, upstream
 
 CHUNKS = st.lists(st.binary(min_size=1, max_size=200_000), min_size=1, max_size=8)
 
@@ -295,3 +297,31 @@ async def test_a_client_that_resets_its_connection_before_its_late_end_harms_nob
     await asyncio.sleep(0.1)
     assert await bench.ask("DELETE", "/faults/f1") == (204, "")
     assert await exchange(bench, b"next") == b"next"
+
+
+async def test_slow_data_of_many_connections_takes_little_memory_and_time(bench: Bench) -> None:
+    """At one byte per second, which was once planned byte by byte."""
+    size = 2 * MAX_WAITING_BYTES
+
+    async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(bytes(size))
+        await writer.drain()
+
+    async def are_waiting() -> bool:
+        return bench.relay.counts.connections == 20 and all(
+            connection.down.waiting_bytes > MAX_WAITING_BYTES / 2 for connection in bench.relay.open
+        )
+
+    bench.inject(bandwidth=1)
+    tracemalloc.start()
+    try:
+        async with upstream(bench, flood):
+            opened = [await bench.connect() for _ in range(20)]
+            await until(are_waiting)
+            assert tracemalloc.get_traced_memory()[1] < 20 * 4 * size
+            assert (await bench.ask("DELETE", "/faults/f1")).status == 204
+            for reader, writer in opened:
+                assert len(await reader.read()) == size
+                writer.close()
+    finally:
+        tracemalloc.stop()
