@@ -23,6 +23,7 @@ from scenarios.drivers.container_selection import (
     list_containers,
     resolve,
 )
+from scenarios.drivers.gate import admit_url
 from scenarios.drivers.host_calls import find_lifelines
 from scenarios.drivers.hosts import this_host
 from scenarios.ports import Connection, FaultCall, GatedPlatform, Platform
@@ -58,8 +59,9 @@ class Container:
             )
 
     async def probe(self, arguments: ContainerArguments, platform: Platform) -> Mapping[str, Any]:
-        del platform
-        return await call(_look, arguments, find_engine(arguments.engine).open())
+        address = find_engine(arguments.engine)
+        await admit_url(address.url, platform)
+        return await call(_look, arguments, address.open())
 
     async def act(self, arguments: ContainerArguments, platform: Platform) -> Mapping[str, Any]:
         del arguments, platform
@@ -77,6 +79,7 @@ class Container:
     ) -> Mapping[str, Any]:
         self.check_fault(arguments, platform)
         address = find_engine(arguments.engine)
+        await admit_url(address.url, platform)
         states = await call(choose_containers, arguments, address.open())
         places = await call(_note_places, arguments, states)
         reached = await call(_list_reached, states, address)
@@ -100,6 +103,7 @@ class Container:
     async def inject(
         self, arguments: ContainerFaultArguments, platform: Platform, fault: FaultCall
     ) -> Mapping[str, Any]:
+        await admit_url(fault.target["url"], platform)
         await _admit([(ip, port) for ip, port in fault.target["addresses"]], platform, reads=False)
         if arguments.breaks_network:
             return await container_network.inject(fault)

@@ -7,11 +7,22 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from injector.lookups import AddressInfo, look_up
-from scenarios.ports import Connection, GatedPlatform, Intent, Platform
+from scenarios.domain.errors import StepNotSent
+from scenarios.ports import Connection, GatedPlatform, Intent, ListedPlatform, Platform
 
-__all__ = ["AddressInfo", "admit", "build_pinned_resolver", "connect", "get_secret_arguments", "is_undo"]
+__all__ = [
+    "AddressInfo",
+    "admit",
+    "admit_url",
+    "build_pinned_resolver",
+    "connect",
+    "get_secret_arguments",
+    "is_undo",
+]
+_PORTS = {"http": 80, "https": 443}
 
 
 async def admit(
@@ -30,6 +41,25 @@ async def admit(
         addresses = tuple(dict.fromkeys((str(info[4][0]), port) for info in found))
         await platform.admit(Connection(bare, addresses), reads=reads, was_sent=was_sent)
     return found
+
+
+async def admit_url(url: str, platform: Platform | None) -> None:
+    """Check that the site allows the network of a server that its settings name, as a container engine.
+
+    Raises:
+        StepImpossible: it does not.
+        StepNotSent: the name of the host cannot be resolved.
+    """
+    place = urlsplit(url)
+    if not isinstance(platform, ListedPlatform) or place.hostname is None:
+        return
+    port = place.port or _PORTS.get(place.scheme, 0)
+    try:
+        found = await look_up(place.hostname, port)
+    except (OSError, UnicodeError) as error:
+        raise StepNotSent(f"the host name {place.hostname!r} cannot be resolved") from error
+    addresses = tuple(dict.fromkeys((str(info[4][0]), port) for info in found))
+    await platform.admit_network(Connection(place.hostname, addresses))
 
 
 async def connect(addresses: Sequence[AddressInfo]) -> None:

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from scenarios.domain.errors import StepFailed
+from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.load_values import format_figure
 from scenarios.domain.outcomes import Outcome
 from scenarios.domain.plan import MAX_REQUESTS, MIN_SAMPLES, Limit, Load, LoadValidation, Phase, Plan
 from scenarios.engine.load_measurements import BETWEEN_PHASES, Figures, Measurements
 from scenarios.engine.steps import StepRunner
-from scenarios.ports import Clock, Event, Journal, LoadStarter, RunningLoad
+from scenarios.ports import Clock, Connection, Event, Journal, LoadStarter, RunningLoad
 
 # Seconds that a process may take until it is ready, or after a timeout until it has reported it.
 START_SECONDS = 60.0
@@ -31,6 +31,7 @@ class Sending:
     load: Load
     running: RunningLoad
     measured: Measurements
+    connections: Sequence[Connection] = ()
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     baseline: Figures | None = None
 
@@ -79,11 +80,11 @@ class Loads:
         if self._starter is None:
             return "this process sends no loads"
         try:
-            request = await self._steps.prepare_load(load.request)
-            running = await self._starter.start(self._build_order(load, request))
+            prepared = await self._steps.prepare_load(load.request)
+            running = await self._starter.start(self._build_order(load, prepared.request))
         except (StepFailed, OSError) as error:
             return str(error)
-        self._sent[load.name] = Sending(load, running, Measurements(load))
+        self._sent[load.name] = Sending(load, running, Measurements(load), prepared.connections)
         if self._is_killed:
             running.kill()
         try:
@@ -107,7 +108,7 @@ class Loads:
         """Coroutines that follow the senders until the last phase is over."""
         return [
             *(self._follow(sending) for sending in self._sent.values()),
-            *([self._beat()] if self._sent else []),
+            *([self._beat(), self._watch_networks()] if self._sent else []),
         ]
 
     async def _follow(self, sending: Sending) -> None:
@@ -127,6 +128,17 @@ class Loads:
         while True:
             await self._clock.sleep(BEAT_SECONDS)
             self._send_phase()
+
+    async def _watch_networks(self) -> None:
+        """Requests go to where the load was admitted when it began; people may have narrowed that since."""
+        while True:
+            await self._clock.sleep(BEAT_SECONDS)
+            for name, sending in self._sent.items():
+                try:
+                    await self._steps.admit_networks(sending.connections)
+                except StepImpossible as error:
+                    self._end(Outcome.ERRORED, f"load {name!r}: {error}")
+                    return
 
     def _send_phase(self) -> None:
         for sending in self._sent.values():

@@ -104,12 +104,15 @@ class StepPlatform:
             return None
         return await self.gate.read_allow_list(name)
 
+    async def admit_network(self, connection: Connection) -> None:
+        if not self.undoes:
+            await admit_network(self.gate, connection)
+
     async def admit(self, connection: Connection, *, reads: bool = False, was_sent: bool = False) -> None:
         if self.gate is None:
             return
         try:
-            if not self.undoes:
-                await admit_network(self.gate, connection)
+            await self.admit_network(connection)
             # A probe of an undo is admitted like the undo itself, even while the database is away.
             is_reading = reads and self.intent is not Intent.UNDO
             await self.gate.admit(connection, Intent.READ if is_reading else self.intent)
@@ -121,16 +124,20 @@ class StepPlatform:
 
 @dataclass(slots=True)
 class RecordingGate:
-    """The gate of a load, which remembers the places that the run may touch."""
+    """The gate of a load, which remembers where the run may connect."""
 
     gate: Gate | None
-    admitted: set[tuple[str, int]] = field(default_factory=set)
+    connections: list[Connection] = field(default_factory=list)
+
+    @property
+    def admitted(self) -> list[tuple[str, int]]:
+        return sorted({place for connection in self.connections for place in connection.addresses})
 
     async def admit(self, connection: Connection, intent: Intent) -> frozenset[str]:
         del intent  # a load is an action, whatever each of its requests is
         await admit_network(self.gate, connection)
         held = frozenset() if self.gate is None else await self.gate.admit(connection, Intent.ACT)
-        self.admitted.update(connection.addresses)
+        self.connections.append(connection)
         return held
 
 

@@ -1,6 +1,6 @@
 """One step, carried out by its driver: where secrets are put in, and redacted from what comes out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,16 +17,25 @@ from scenarios.engine.step_platform import (
     Pinned,
     RecordingGate,
     StepPlatform,
+    admit_network,
     admit_undo,
     choose_intent,
     secret_arguments,
 )
-from scenarios.ports import Clock, Driver, Gate, Intent, Platform
+from scenarios.ports import Clock, Connection, Driver, Gate, Intent, Platform
 
 # Of a look whether something listens, by a driver's `reach`.
 REACH_SECONDS = 5.0
 # A fault that is injected already must be removed, and kept until then, whatever is protected meanwhile.
 UNDOING_VERBS = ("undo", "renew")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedLoad:
+    """`request` is what the process of a load needs to send it, `connections` are those that it may make."""
+
+    request: Mapping[str, Any]
+    connections: Sequence[Connection] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,33 +120,44 @@ class StepRunner:
         except StepFailed as error:
             raise StepNotSent(str(error)) from error
 
-    async def prepare_load(self, step: Step) -> Mapping[str, Any]:
+    async def prepare_load(self, step: Step) -> PreparedLoad:
         """What the process of a load needs to send the step; its address passes the gate here.
 
         Raises:
             StepFailed: the step cannot be sent as a load, or the run may not touch its address.
         """
         driver = self._find(step)
+        gate = RecordingGate(self.gate)
+        recorded = replace(self, gate=gate)
         if hasattr(driver, "prepare_load"):
-            return await self._call(step, "prepare_load", REACH_SECONDS, is_action=True)
+            request = await recorded._call(step, "prepare_load", REACH_SECONDS, is_action=True)  # noqa: SLF001
+            return PreparedLoad(request, gate.connections)
         if driver is None or not hasattr(driver, "reach"):
             raise StepImpossible(f"a load cannot send {step.driver!r}")
-        gate = RecordingGate(self.gate)
         try:
-            await replace(self, gate=gate)._call(step, "reach", REACH_SECONDS, is_action=True)  # noqa: SLF001
+            await recorded._call(step, "reach", REACH_SECONDS, is_action=True)  # noqa: SLF001
         except StepImpossible:
             raise
         except StepFailed:
             if not gate.admitted:
                 raise
             # Nothing listens there yet: that is for the load to find out.
-        return {
+        request = {
             "driver": f"{type(driver).__module__}.{type(driver).__qualname__}",
             "arguments": self._fill_arguments(step),
             "addresses": {name: self.platform.address_of(name) for name in find_services([step])},
             "defaults": {name: self._find_defaults(name) for name in ("", *find_services([step]))},
-            "admitted": sorted(gate.admitted),
+            "admitted": gate.admitted,
         }
+        return PreparedLoad(request, gate.connections)
+
+    async def admit_networks(self, connections: Iterable[Connection]) -> None:
+        """Raises StepImpossible where the site does not allow the network of one of these any more."""
+        for connection in connections:
+            try:
+                await admit_network(self.gate, connection)
+            except StepImpossible as error:
+                raise StepImpossible(self.redactor.redact(str(error))) from None
 
     async def renew(self, step: Step, time_limit: float) -> None:
         """Keep a leased fault for another lease.

@@ -112,6 +112,13 @@ class ListedPlatform(Protocol):
         of the undo of a fault that is already injected, which is limited by the settings alone.
         """
 
+    async def admit_network(self, connection: Connection) -> None:
+        """Asked before a connection to a server that the settings name; `GatedPlatform.admit` includes it.
+
+        Raises:
+            StepImpossible: the site does not allow one of the addresses now, and the step is no undo.
+        """
+
 
 @runtime_checkable
 class GatedPlatform(Protocol):

@@ -1,13 +1,15 @@
 """Faults and looks of Kubernetes clusters, which docs/kubernetes.md describes."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 from scenarios.domain.errors import StepImpossible
+from scenarios.drivers.gate import admit_url
 from scenarios.drivers.kubernetes import kinds, looks
 from scenarios.drivers.kubernetes.arguments import KubernetesArguments, KubernetesFaultArguments
-from scenarios.drivers.kubernetes.client import connected
+from scenarios.drivers.kubernetes.client import Client, connected
 from scenarios.drivers.kubernetes.clusters import NoCluster, find_cluster_name
 from scenarios.drivers.kubernetes.kinds import Injection
 from scenarios.drivers.kubernetes.namespaces import require_allowed
@@ -43,10 +45,9 @@ class Kubernetes:
         return {}
 
     async def probe(self, arguments: KubernetesArguments, platform: Platform) -> Mapping[str, Any]:
-        del platform
         _require_cluster(arguments)
         started = time.perf_counter()
-        async with connected(arguments.cluster, arguments.timeout) as client:
+        async with _reached(arguments.cluster, arguments, platform) as client:
             fields = await looks.look(client, arguments)
         return {**fields, "elapsed": time.perf_counter() - started}
 
@@ -62,40 +63,45 @@ class Kubernetes:
     async def choose_target(
         self, arguments: KubernetesFaultArguments, platform: Platform
     ) -> Mapping[str, Any]:
-        del platform
         cluster = _require_cluster(arguments)
-        async with connected(cluster, arguments.timeout) as client:
+        async with _reached(cluster, arguments, platform) as client:
             targets, label = await kinds.choose(client, arguments)
         return {"cluster": cluster, "objects": [target.as_json() for target in targets], "label": label}
 
     async def inject(
         self, arguments: KubernetesFaultArguments, platform: Platform, fault: FaultCall
     ) -> Mapping[str, Any]:
-        del platform
         injection = self._injected.setdefault(fault.id, Injection(arguments, fault))
-        async with connected(str(fault.target["cluster"]), arguments.timeout) as client:
+        async with _reached(str(fault.target["cluster"]), arguments, platform) as client:
             return await injection.inject(client)
 
     async def renew(self, arguments: KubernetesFaultArguments, platform: Platform, fault: FaultCall) -> None:
-        del platform
         injection = self._injected.get(fault.id) or Injection(arguments, fault)
-        async with connected(str(fault.target["cluster"]), arguments.timeout) as client:
+        async with _reached(str(fault.target["cluster"]), arguments, platform) as client:
             await injection.renew(client)
 
     async def remove(self, arguments: KubernetesFaultArguments, platform: Platform, fault: FaultCall) -> bool:
-        del platform
         self._injected.pop(fault.id, None)
-        async with connected(str(fault.target["cluster"]), arguments.timeout) as client:
+        async with _reached(str(fault.target["cluster"]), arguments, platform) as client:
             return await Injection(arguments, fault).remove(client)
 
     async def is_present(
         self, arguments: KubernetesFaultArguments, platform: Platform, fault: FaultCall
     ) -> bool:
-        del platform
         if arguments.kind in kinds.ONCE:
             return False
-        async with connected(str(fault.target["cluster"]), arguments.timeout) as client:
+        async with _reached(str(fault.target["cluster"]), arguments, platform) as client:
             return await Injection(arguments, fault).is_present(client)
+
+
+@asynccontextmanager
+async def _reached(
+    cluster: str | None, arguments: KubernetesArguments | KubernetesFaultArguments, platform: Platform
+) -> AsyncIterator[Client]:
+    """A client of the cluster, whose API server is in a network that the site allows."""
+    async with connected(cluster, arguments.timeout) as client:
+        await admit_url(client.cluster.server, platform)
+        yield client
 
 
 def _require_cluster(arguments: KubernetesArguments | KubernetesFaultArguments) -> str:

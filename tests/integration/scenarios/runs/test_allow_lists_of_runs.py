@@ -1,23 +1,31 @@
 """Allow lists that people narrow while runs go on: the next step notices, and every undo still works."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from pytest_django.fixtures import Settings
 
 from scenarios.domain.allow_lists import ListName
+from scenarios.domain.errors import StepImpossible
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback
 from scenarios.drivers.documents import read_document
+from scenarios.drivers.gate import admit_url
+from scenarios.engine.step_platform import StepPlatform
 from scenarios.language.document import build_plan
 from scenarios.library import allow_lists
 from scenarios.library.preflight import check_preflight
 from scenarios.library.services import register_service
 from scenarios.library.warnings import find_warnings
 from scenarios.models import Fault
+from scenarios.ports import Intent
 from scenarios.runs import current_lists
+from scenarios.runs.gate import RunGate
+from tests.fakes import NoServices
 from tests.integration.scenarios.reaching import (
     action,
     carried_out,
@@ -26,6 +34,7 @@ from tests.integration.scenarios.reaching import (
     probe,
     queued,
 )
+from tests.servers.listing_servers import listing_cluster
 from tests.servers.recording import Recorder, recording
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -160,3 +169,72 @@ def test_steps_connect_only_to_networks_that_are_switched_on_and_undos_everywher
     ended = carried_out(queued(document(actions=[fault, {"name": "more", "do": more}])))
     assert (ended.outcome, ended.rollback) == (Outcome.ERRORED, Rollback.CLEAN), ended.reason
     assert shop.asked == ["POST /inject", "DELETE /undo", "GET /gone"]
+
+
+@pytest.mark.parametrize(
+    "request_of_load",
+    [{"http": {"service": "shop", "path": "/price"}}, {"tcp": {"service": "shop"}}],
+    ids=["http", "another driver"],
+)
+def test_a_load_ends_when_its_network_is_switched_off(
+    shop: Recorder, request_of_load: dict[str, Any]
+) -> None:
+
+    def narrow_when_asked(request: Any) -> None:
+        if request.path == "/narrow":
+            narrow(ListName.NETWORKS, ["10.0.0.0/8"])
+
+    shop.before_answer = in_the_database(narrow_when_asked)
+    # After a second a request narrows the list; nothing else in this phase connects after that.
+    last = {
+        "name": "last",
+        "at": "1s",
+        "do": {"http": {"service": "shop", "method": "POST", "path": "/narrow"}},
+    }
+    source = json.loads(document(actions=[last]))
+    source["spec"]["load"] = [{"name": "shoppers", "rate": "5/s", "request": request_of_load}]
+    source["spec"]["phases"][0]["hold"] = "300s"
+    ended = carried_out(queued(json.dumps(source)))
+    assert ended.outcome == Outcome.ERRORED
+    assert ended.reason.startswith("load 'shoppers': '127.0.0.1' is refused: its address 127.0.0.1 is in no")
+    assert "POST /narrow" in shop.asked
+
+
+def test_clusters_and_engines_of_other_machines_are_in_networks_and_sockets_are_not(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.CONTAINER_ENGINES = {"far": "tcp://127.0.0.1:1", "near": f"unix://{tmp_path}/none"}
+    with listing_cluster(tmp_path) as path:
+        settings.KUBERNETES_CONFIG, settings.KUBERNETES_NAMESPACES = path, ("shop",)
+        looks = {
+            "cluster": {"kubernetes": {"of": "Pod", "namespace": "shop"}},
+            "far": {"container": {"engine": "far", "name": "shop"}},
+            "near": {"container": {"engine": "near", "name": "shop"}},
+        }
+
+        def find_reason(step: dict[str, Any]) -> str:
+            field = "found" if "kubernetes" in step else "count"
+            look = {"name": "look", "probe": step, "expect": {field: 7}}
+            return carried_out(queued(document(validations=[look]))).reason
+
+        before = {name: find_reason(step) for name, step in looks.items()}
+        narrow(ListName.NETWORKS, ["10.0.0.0/8"])
+        after = {name: find_reason(step) for name, step in looks.items()}
+    assert not any("is refused" in reason for reason in before.values()), before
+    assert after["near"] == before["near"]
+    for name in ("cluster", "far"):
+        assert "'127.0.0.1' is refused: its address 127.0.0.1 is in no network" in after[name]
+
+
+def test_the_undo_of_a_fault_reaches_its_engine_in_any_network() -> None:
+    narrow(ListName.NETWORKS, NOTHING)
+    run = queued(document(actions=[action({"wait": {"duration": "1s"}})]))
+
+    def admit(*, undoes: bool) -> None:
+        intent = Intent.UNDO if undoes else Intent.READ
+        platform = StepPlatform(NoServices(), RunGate(run), intent, frozenset(), undoes=undoes)
+        async_to_sync(admit_url)("tcp://127.0.0.1:2376", platform)
+
+    admit(undoes=True)
+    with pytest.raises(StepImpossible, match="in no network that this site allows"):
+        admit(undoes=False)
