@@ -128,12 +128,11 @@ class RunAdmin(RunActions, WithoutFormAdmin):
 
     @page("<uuid:pk>/looks/")
     def looks_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """The charts of validations, if there are newer looks than the browser has; 204 if not."""
+        """The charts of validations and loads, if more was measured than the browser has; 204 if not."""
         run = self.find_visible(request, pk)
         if run_page.has_seen_looks(run, request.GET.get("seen", "")):
             return HttpResponse(status=204)
-        context = {**run_page.build_looks(run), "oob_curves": True}
-        return TemplateResponse(request, f"{TEMPLATES}/looks.html", context)
+        return TemplateResponse(request, f"{TEMPLATES}/looks.html", run_page.build_measured(run))
 
     @page("<uuid:pk>/zoom/")
     def zoom_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:

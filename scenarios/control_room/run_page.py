@@ -1,5 +1,6 @@
 """The parts of the run page, and which of them have changed since a browser last saw them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -14,9 +15,9 @@ from django.utils import timezone
 from scenarios.control_room.included_documents import list_included_documents
 from scenarios.control_room.run_faults import describe_faults
 from scenarios.control_room.waiting import find_waiting_reason
-from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.event_kinds import EventKind, Topic, find_kinds
 from scenarios.domain.outcomes import Rollback, RunState
+from scenarios.domain.plan import Plan
 from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.models import Approval, Event, LookChunk, Run, RunCharts
 from scenarios.pictures.load_charts import HEADS, build_load_views
@@ -28,9 +29,9 @@ from scenarios.pictures.run_tracks import draw_tracks
 from scenarios.pictures.words import duration
 from scenarios.published.looks import find_looks_version, read_looks
 from scenarios.runs.comparisons import compare_run
-from scenarios.runs.executor import build_run_plan
+from scenarios.runs.executor import find_fitting_plan
 from scenarios.runs.history import RunHistory, read_history
-from scenarios.runs.load_results import LOAD_KINDS, read_loads
+from scenarios.runs.load_results import LOAD_KINDS, LoadResult, find_progress_version, read_loads
 
 STEP_STARTS = (EventKind.ACTION_STARTED, EventKind.VALIDATION_STARTED)
 FAULT_KINDS = find_kinds(Topic.FAULT)
@@ -41,7 +42,8 @@ EVENTS_PER_STEP = 20
 SECONDS_RUNNING, SECONDS_DIRTY = 0.5, 5.0
 # The watchdog reads charts; looking for newer ones takes one short query.
 SECONDS_CHARTS = 5
-SECONDS_LOOKS = 5
+# The worker writes what loads have measured every two seconds.
+SECONDS_LOOKS, SECONDS_LOADS = 5, 2
 MIN_ZOOM_SECONDS = 0.2
 # At the beginning of the title, where a tab in the background shows it.
 SIGNS = {
@@ -92,10 +94,10 @@ def find_mark(pk: UUID) -> Mark:
 def whole_page(run: Run) -> dict[str, Any]:
     # What happens meanwhile is left to the first poll, which would send it a second time.
     history = read_history(run, last_event=run.last_event)
-    charts = build_charts(run, history)
-    parts = {**_parts(run, history), **charts, **build_looks(run, history), **_build_loads(history)}
     return {
-        **parts,
+        **_parts(run, history),
+        **build_charts(run, history),
+        **_build_measured(run, history),
         "steps": history.steps,
         "included_documents": list_included_documents(run),
         **events_before(run, run.last_event + 1),
@@ -112,23 +114,36 @@ def charts_version(pk: UUID) -> int:
     return RunCharts.objects.filter(run=pk).values_list("version", flat=True).first() or 0
 
 
-def _build_loads(history: RunHistory) -> dict[str, Any]:
-    return {"loads": build_load_views(history), "load_heads": HEADS}
+def _build_loads(history: RunHistory, loads: Sequence[LoadResult]) -> dict[str, Any]:
+    return {"loads": build_load_views(history, loads), "load_heads": HEADS}
 
 
-def build_looks(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
-    """The curves below the timeline, the charts of validations, and how often to look for newer ones."""
-    # Before they are read: looks that are stored meanwhile are drawn the next time.
-    version = find_looks_version(run)
-    history = history or read_history(run)
-    looks = read_looks(run)
+def build_measured(run: Run) -> dict[str, Any]:
+    """What was measured since a browser last asked, for each part of the page that shows it."""
+    return {**_build_measured(run, read_history(run)), "is_poll": True}
+
+
+def _build_measured(run: Run, history: RunHistory) -> dict[str, Any]:
+    """Curves below the timeline, loads, charts of validations, and how often to look for newer ones."""
+    # Before they are read: what is stored meanwhile is drawn the next time.
+    version = _find_measured_version(run)
+    looks, outline = read_looks(run), read_outline(run)
+    has_loads = outline.has_loads or history.has_loads
+    loads = read_loads(history) if has_loads else []
+    seconds = SECONDS_LOADS if has_loads else SECONDS_LOOKS
     return {
         "run": run,
         "looks": build_look_views(history, looks),
-        "curves": draw_tracks(history, looks, read_loads(history), read_outline(run)),
+        "curves": draw_tracks(history, looks, loads, outline),
+        **_build_loads(history, loads),
         "looks_version": version,
-        "looks_poll_seconds": SECONDS_LOOKS if run.state != RunState.FINISHED else 0,
+        "looks_poll_seconds": seconds if run.state != RunState.FINISHED else 0,
     }
+
+
+def _find_measured_version(run: Run) -> str:
+    has_loads = read_outline(run).has_loads
+    return find_looks_version(run) + (f"-{find_progress_version(run)}" if has_loads else "")
 
 
 def build_zoom(run: Run, begin: float, end: float) -> dict[str, Any]:
@@ -147,8 +162,8 @@ def build_zoom(run: Run, begin: float, end: float) -> dict[str, Any]:
 
 
 def has_seen_looks(run: Run, version: str) -> bool:
-    """Whether a browser has all looks of a run that goes on; after its end it asks once more."""
-    return run.state != RunState.FINISHED and find_looks_version(run) == version
+    """Whether a browser has all looks and loads of a run that goes on; after its end it asks once more."""
+    return run.state != RunState.FINISHED and _find_measured_version(run) == version
 
 
 def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
@@ -169,7 +184,7 @@ def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
         "new_steps": [step for step in changed if (step.phase, step.name) not in known],
         "faults_changed": any(event.kind in FAULT_KINDS for event in new),
         "loads_changed": loads_changed,
-        **(_build_loads(history) if loads_changed else {}),
+        **(_build_loads(history, read_loads(history)) if loads_changed else {}),
         "events": new,
     }
 
@@ -206,29 +221,39 @@ def events_before(run: Run, before: int | None) -> dict[str, Any]:
 
 
 def step_details(run: Run, phase: str, name: str, number: str = "") -> dict[str, Any]:
-    """The step's input from the plan, and its output from its newest events; `curve` is its number if its
-    curve is on the page.
+    """The step's input from the plan, and its output from its newest events; `curve` is the id of its curve
+    on the page, if it has one.
     """
     events = Event.objects.filter(run=run, phase=phase, subject=name).order_by("-sequence")[:EVENTS_PER_STEP]
     outputs = [(event, _text(event.detail)) for event in reversed(events) if event.detail]
     chunks = LookChunk.objects.filter(run=run, phase=phase, validation=name)
     looks = chunks.aggregate(looks=Sum("count"))["looks"] or 0
+    plan = find_fitting_plan(run)
+    has_curve = number.isdecimal() and looks >= MIN_LOOKS
     return {
         "run": run,
-        "inputs": _inputs(run, phase, name),
+        "inputs": _inputs(plan, phase, name) if plan is not None else [],
         "outputs": outputs,
         "most": EVENTS_PER_STEP,
-        "curve": number if number.isdecimal() and looks >= MIN_LOOKS else "",
+        "curve": f"curve-{number}" if has_curve else _find_load(plan, phase, name),
     }
 
 
-def _inputs(run: Run, phase: str, name: str) -> list[PlannedStep]:
-    try:
-        planned = list(list_steps(build_run_plan(run)))
-    except (InvalidDocument, InvalidVariables):
-        return []  # the document no longer fits the installed drivers; the events show the rest
+def _inputs(plan: Plan, phase: str, name: str) -> list[PlannedStep]:
     where = phase or "throughout"
-    return [step for step in planned if (step.phase, step.name) == (where, name)]
+    return [step for step in list_steps(plan) if (step.phase, step.name) == (where, name)]
+
+
+def _find_load(plan: Plan | None, phase: str, name: str) -> str:
+    """Where the load is drawn that the validation judges; "" if it judges none."""
+    loads = [load.name for load in plan.loads] if plan is not None else []
+    judged = {
+        (planned.name, validation.name): validation.load
+        for planned in (plan.phases if plan is not None else ())
+        for validation in planned.load_validations
+    }
+    load = judged.get((phase, name))
+    return f"load-{loads.index(load) + 1}" if load in loads else ""
 
 
 def _text(detail: dict[str, Any]) -> str:

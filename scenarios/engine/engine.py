@@ -15,7 +15,7 @@ from scenarios.domain.looks import Look
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Plan, Validation
 from scenarios.engine.injection import Injector
-from scenarios.engine.loads import Loads
+from scenarios.engine.loads import Loads, SoFar
 from scenarios.engine.phase_validations import NoteLook
 from scenarios.engine.phases import Phases
 from scenarios.engine.rollback import finish
@@ -98,6 +98,10 @@ class Engine:
         """
         self._stages.move(Signal.CUT_OFF if is_cut_off else Signal.LOSE)
         self._cancel()
+
+    def list_loads_so_far(self) -> list[SoFar]:
+        """What the loads that are being sent have measured."""
+        return self._loads.list_so_far()
 
     def _lose_fault(self, fault: Fault, reason: str) -> None:
         self._phases.lose(fault, reason)

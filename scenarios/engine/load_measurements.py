@@ -13,6 +13,8 @@ BETWEEN_PHASES = -1
 MAX_LATENESS = 0.05
 _MAX_LATENESS_SHARE = 0.1
 MAX_CURVE_POINTS = 2_000
+# Of what is stored while the run goes on: more cannot be told apart on its page.
+MAX_POINTS_SO_FAR = 240
 # Seconds after the last timeout until the figures of a second are final.
 _SETTLED_AFTER = 2.0
 Figures = dict[str, Any]
@@ -21,24 +23,29 @@ Figures = dict[str, Any]
 class Curve:
     """Points of [second, requests, errors, p95]: each of one second, of 2, 4 … where the run is long."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_CURVE_POINTS) -> None:
         self.points: list[list[Any]] = []
+        self._limit = limit
         self._step = 1
 
     def add(self, second: int, figures: Mapping[str, Any]) -> None:
-        point = [second, figures["requests"], figures["errors"], figures["p95"]]
-        if self.points and second < self.points[-1][0] + self._step:
-            self.points[-1] = _join(self.points[-1], point)
-        else:
-            self.points.append(point)
-        if len(self.points) > MAX_CURVE_POINTS:
+        self._append([second, figures["requests"], figures["errors"], figures["p95"]])
+        if len(self.points) > self._limit:
             self._step *= 2
             points, self.points = self.points, []
             for former in points:
-                if self.points and former[0] < self.points[-1][0] + self._step:
-                    self.points[-1] = _join(self.points[-1], former)
-                else:
-                    self.points.append(former)
+                self._append(former)
+
+    def _append(self, point: list[Any]) -> None:
+        if self.points and point[0] < self.points[-1][0] + self._step:
+            self.points[-1] = _join(self.points[-1], point)
+        else:
+            self.points.append(point)
+
+    def copy(self) -> "Curve":
+        other = Curve(self._limit)
+        other.points, other._step = list(self.points), self._step
+        return other
 
 
 def _join(first: list[Any], other: list[Any]) -> list[Any]:
@@ -54,6 +61,7 @@ class Measurements:
         self.load = load
         self.total = Tally()
         self.curve = Curve()
+        self._curve_so_far = Curve(MAX_POINTS_SO_FAR)
         self._phases: dict[int, Tally] = {}
         self._seconds: dict[tuple[int, int], Tally] = {}
         self._now = 0.0
@@ -74,7 +82,16 @@ class Measurements:
 
     def _settle(self, before: float) -> None:
         for key in sorted(key for key in self._seconds if key[0] < before):
-            self.curve.add(key[0], self.compute_figures(self._seconds.pop(key)))
+            figures = self.compute_figures(self._seconds.pop(key))
+            self.curve.add(key[0], figures)
+            self._curve_so_far.add(key[0], figures)
+
+    def list_points_so_far(self) -> list[list[Any]]:
+        """A short curve until now, with the last seconds as far as they are known."""
+        curve = self._curve_so_far.copy()
+        for key in sorted(key for key in self._seconds if key[0] < int(self._now)):
+            curve.add(key[0], self.compute_figures(self._include_waiting(key[0], self._seconds[key])))
+        return curve.points
 
     def is_settled(self, phase: int) -> bool:
         """Whether the phase is over, and what became of all its requests is known."""
@@ -100,10 +117,15 @@ class Measurements:
             return None
         joined = Tally()
         for second in seconds:
-            tally = self._seconds.get((second, phase), Tally())
-            joined.merge(tally)
-            if tally.pending:
-                joined.latency.add(self._now - (second + 1), tally.pending)
+            joined.merge(self._include_waiting(second, self._seconds.get((second, phase), Tally())))
+        return joined
+
+    def _include_waiting(self, second: int, tally: Tally) -> Tally:
+        """A copy, in which requests without an answer have taken the time that they have waited so far."""
+        joined = Tally()
+        joined.merge(tally)
+        if tally.pending:
+            joined.latency.add(self._now - (second + 1), tally.pending)
         return joined
 
     def compute_figures(self, tally: Tally) -> Figures:

@@ -11,6 +11,7 @@ from typing import Any
 
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.event_kinds import EventKind
+from scenarios.domain.load_tally import Tally
 from scenarios.domain.load_values import format_figure
 from scenarios.domain.outcomes import Outcome
 from scenarios.domain.plan import MAX_REQUESTS, MIN_SAMPLES, Limit, Load, LoadValidation, Phase, Plan
@@ -22,6 +23,17 @@ from scenarios.ports import Clock, Connection, Event, Journal, LoadStarter, Runn
 START_SECONDS = 60.0
 REPORT_SECONDS = 60.0
 BEAT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """A load that is being sent: the figures of the present phase, "" between two, and a short curve."""
+
+    name: str
+    began_at: datetime | None
+    phase: str
+    figures: Figures
+    points: Sequence[Sequence[Any]]
 
 
 @dataclass(slots=True)
@@ -158,6 +170,22 @@ class Loads:
 
     def get_measurements(self, name: str) -> Measurements:
         return self._sent[name].measured
+
+    def list_so_far(self) -> list[SoFar]:
+        """What the loads have measured so far, in the order of the document; nothing before they begin."""
+        phase = self._unrecorded
+        return [
+            SoFar(
+                name,
+                self._began_at,
+                phase.name if phase else "",
+                sending.measured.compute_figures(
+                    sending.measured.tally(self.find_number(phase)) if phase else Tally()
+                ),
+                sending.measured.list_points_so_far(),
+            )
+            for name, sending in (self._sent.items() if self._began_at else ())
+        ]
 
     async def settle(self, name: str, phase: Phase) -> bool:
         """Wait until it is known what became of the phase's requests; False if that is never known."""

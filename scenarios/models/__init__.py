@@ -9,6 +9,7 @@ from scenarios.models.faults import MAX_RETRY_DELAY, Fault, FaultQuerySet, Hold
 from scenarios.models.figures import RunFigures
 from scenarios.models.hosts import Host
 from scenarios.models.invitations import Invitation
+from scenarios.models.loads import LoadProgress
 from scenarios.models.looks import LookChunk
 from scenarios.models.named_services import NamedService
 from scenarios.models.planning import Approval, ApprovalQuerySet, Schedule, ScheduledTime
@@ -41,6 +42,7 @@ __all__ = [
     "Hold",
     "Host",
     "Invitation",
+    "LoadProgress",
     "LookChunk",
     "NamedService",
     "Run",

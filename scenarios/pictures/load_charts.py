@@ -32,8 +32,9 @@ class LoadView:
     charts: Sequence[tuple[str, SafeString]]
 
 
-def build_load_views(history: RunHistory) -> list[LoadView]:
-    loads = read_loads(history)
+def build_load_views(history: RunHistory, loads: Sequence[LoadResult] | None = None) -> list[LoadView]:
+    """Of the run's loads, which are read unless they are given."""
+    loads = read_loads(history) if loads is None else loads
     if not loads:
         return []
     scene = build_scene(history, history.ends)
@@ -55,6 +56,9 @@ def _build_view(load: LoadResult, scene: Scene) -> LoadView:
 def list_rows(load: LoadResult) -> list[tuple[str, ...]]:
     """The figures of each phase, and of the baseline, as people read them."""
     rows = [_list_cells(phase, figures) for phase, figures in load.phases]
+    if load.present is not None:
+        phase, figures = load.present
+        rows.append(_list_cells(f"{phase}, so far", figures))
     return [*rows, _list_cells("baseline", load.baseline)] if load.baseline else rows
 
 

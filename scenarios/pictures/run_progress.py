@@ -46,12 +46,13 @@ class PlannedPhase:
 class Outline:
     """What the plan says of phases; `labels` are the names of everything that a picture has a row for.
 
-    `defaults` has the variables that nobody gave a value.
+    `defaults` has the variables that nobody gave a value. `has_loads`: the plan sends some.
     """
 
     phases: Sequence[PlannedPhase] = ()
     labels: Sequence[str] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
+    has_loads: bool = False
 
 
 NOTHING = Outline()
@@ -75,7 +76,7 @@ def _read_outline(key: UUID, _attempt: int) -> Outline:
         labels += [action.name for action in phase.actions]
         labels += [validation.name for validation in phase.validations]
         labels += [validation.name for validation in phase.load_validations]
-    return Outline(phases, labels, _list_defaults(run))
+    return Outline(phases, labels, _list_defaults(run), bool(plan.loads))
 
 
 def _list_defaults(run: Run) -> dict[str, str]:

@@ -8,7 +8,7 @@ from django.db import transaction
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.outcomes import RunState
 from scenarios.domain.suite_states import SuiteRunState
-from scenarios.models import Event, Fault, LookChunk, Run, RunCharts, RunFigures, TriedCell
+from scenarios.models import Event, Fault, LoadProgress, LookChunk, Run, RunCharts, RunFigures, TriedCell
 
 
 class RunNeeded(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
@@ -53,6 +53,7 @@ def delete_rows(ids: Sequence[UUID]) -> None:
     Fault.objects.filter(run__in=ids).delete()
     Event.objects.filter(run__in=ids).delete()
     LookChunk.objects.filter(run__in=ids).delete()
+    LoadProgress.objects.filter(run__in=ids).delete()
     RunFigures.objects.filter(run__in=ids).delete()
     RunCharts.objects.filter(run__in=ids).delete()
     Run.objects.filter(id__in=ids).delete()

@@ -37,6 +37,7 @@ from scenarios.runs import leases, stop_requests, task_queue, unbegun
 from scenarios.runs.gate import RunGate
 from scenarios.runs.journal import DatabaseJournal
 from scenarios.runs.leases import Claim
+from scenarios.runs.load_book import LoadBook
 from scenarios.runs.look_book import LookBook
 from scenarios.runs.regressions import settle_figures
 
@@ -162,20 +163,22 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
         note_look=book.note,
         load_starter=LoadProcesses(),
     )
+    loads = LoadBook(engine.list_loads_so_far, claim, run.attempt)
     with end_on_signals(engine):
         keeper = asyncio.create_task(keep_lease(engine, journal))
-        keeping_looks = asyncio.create_task(book.keep(journal))
+        keeping = [asyncio.create_task(each.keep(journal)) for each in (book, loads)]
         try:
             started = {"attempt": run.attempt, "worker": run.worker, "variables": run.variables}
             await journal.record(Event(EventKind.RUN_STARTED, SystemClock().now(), detail=started))
             await asyncio.to_thread(load_libraries, plan)
             verdict = await engine.carry_out()
             await book.write(journal)
+            await loads.clear(journal)
             verdict = await journal.write(settle_figures, claim, plan.regression, verdict)
             return await end_run(run, journal, verdict, plan.retry_interrupted)
         finally:
-            keeping_looks.cancel()
-            keeper.cancel()
+            for task in (*keeping, keeper):
+                task.cancel()
             await journal.close()
 
 
