@@ -119,6 +119,13 @@ class NewTestForm(VariablesForm):
         resolved = resolve_values(self.test.document.variables, entered)
         return {name: resolved[name] for name in entered}
 
+    def list_defaults(self) -> dict[str, str]:
+        """What tests and breaks what, if nobody changes a field."""
+        return {name: str(self[name].value() or self._find_first(name)) for name in self.test.targets}
+
+    def _find_first(self, name: str) -> str:
+        return next((value for value, _label in self.fields[name].choices), "")  # type: ignore[attr-defined]
+
     # Parts of the page
 
     def breaks(self) -> list[forms.BoundField]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from scenarios.drivers import documents
@@ -42,6 +42,8 @@ def test_three_steps_lead_to_a_scenario_that_can_be_run(admin_client: Client) ->
     assert "No host is registered." in cards
     assert "break=cpu-busy" not in cards
     form = read(admin_client, SLOW)
+    assert "What a run would do" in form  # with the defaults
+    assert 'aria-label="The plan as a timeline"' in form
     assert (
         form.count('<option value="shop-db"') == 2
     )  # of both: the service that must survive, and what breaks
@@ -58,6 +60,21 @@ def test_three_steps_lead_to_a_scenario_that_can_be_run(admin_client: Client) ->
     assert "450ms" in scenario.document
     assert "shop-db" in str(action)
     assert not Run.objects.exists()
+
+
+@pytest.mark.usefixtures("services")
+def test_a_test_is_saved_and_run_at_once_by_those_who_may_run(admin_client: Client, client: Client) -> None:
+    started = admin_client.post(SLOW, {**CHOSEN, "new_name": "mine", "run": "yes"})
+    run = Run.objects.get()
+    assert started["Location"] == f"/admin/scenarios/run/{run.pk}/change/"
+    assert (run.scenario, run.state) == (Scenario.objects.get(name="mine"), "queued")
+    writer = User.objects.create_user("writer", is_staff=True)
+    for right in ("add_scenario", "view_scenario", "view_service"):
+        writer.user_permissions.add(Permission.objects.get(codename=right))
+    client.force_login(writer)
+    assert 'name="run"' not in read(client, SLOW)
+    client.post(SLOW, {**CHOSEN, "new_name": "other", "run": "yes"})
+    assert (Scenario.objects.count(), Run.objects.count()) == (1, 1)
 
 
 @pytest.mark.usefixtures("services")
