@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
 from django.test import RequestFactory
 from pytest_django.fixtures import Settings
 
@@ -41,6 +42,24 @@ def test_a_file_is_compressed_once_it_is_collected_until_its_source_is_newer(
     assert find_encoding(validator)[0] == 304
     os.utime(tmp_path / SCRIPT, (1, 1))
     assert find_encoding()[:2] == (200, "")
+
+
+def test_browsers_keep_the_version_of_a_file_that_a_page_names(settings: Settings, tmp_path: Path) -> None:
+    settings.STATIC_ROOT = tmp_path
+    serve = StaticFilesMiddleware(lambda _request: HttpResponse(status=404))
+
+    def read_lifetime(address: str) -> str:
+        answer = serve(RequestFactory().get(address))
+        answer.close()
+        assert answer.status_code == 200
+        return str(answer["Cache-Control"])
+
+    address = static(SCRIPT)
+    assert address.startswith(f"/static/{SCRIPT}?v=")
+    assert "immutable" in read_lifetime(address)
+    for other in (f"/static/{SCRIPT}", f"/static/{SCRIPT}?v=other", address.replace("page.js", "times.js")):
+        assert read_lifetime(other) == "max-age=60, public"
+    assert "?" not in static("nothing/there.js")
 
 
 @pytest.mark.parametrize("path", ["scenarios/times.js", "scenarios/editor.js"])
