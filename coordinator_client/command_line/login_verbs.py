@@ -48,7 +48,8 @@ def log_in(session: Session, url: str, *, default: bool, **_options: Any) -> int
     table["token"] = _read_token(table["server"])
     with Client(table["server"], table["token"], authority=table.get("ca", "")) as client:
         identity = client.whoami()
-    is_default = default or not any(isinstance(found, dict) for found in tables.values())
+    is_first = not any(isinstance(found, dict) for found in tables.values())
+    is_default = default or is_first or tables.get("default") == name
     file = store_profile(name, table, as_default=is_default)
     described = {"profile": name, "server": table["server"], "user": identity.user, "file": str(file)}
     sentence = _describe_login(identity, name, str(file), is_default=is_default)

@@ -2,7 +2,7 @@
 
 import sys
 from argparse import Action, ArgumentError, ArgumentParser
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 VERB = "VERB"
@@ -10,6 +10,7 @@ USAGE_ERROR = 2
 # Names of these verbs in other command lines.
 ELSEWHERE = {
     "apply": "import",
+    "auth": "login",
     "cancel": "stop",
     "create": "add",
     "describe": "show",
@@ -20,6 +21,20 @@ ELSEWHERE = {
     "start": "run",
     "view": "show",
     "watch": "follow",
+}
+# The same of options.
+OPTIONS_ELSEWHERE = {
+    "-L": "--limit",
+    "-f": "--var",
+    "-n": "--limit",
+    "-o": "--json",
+    "-q": "--json",
+    "-s": "--status",
+    "-u": "--by",
+    "-w": "--watch",
+    "--jq": "--json",
+    "--output": "--json",
+    "--user": "--by",
 }
 
 
@@ -36,6 +51,28 @@ class VerbParser(ArgumentParser):
         sentence = f"unknown {kind} {value!r}; {suggest(str(value), action.choices)}"
         raise ArgumentError(None if action.metavar == VERB else action, sentence)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """A verb itself refuses what it does not know: the program would show the usage of all verbs."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._explain_unknown(unknown, list(sys.argv[1:] if args is None else args)))
+        return found, unknown
+
+    def _explain_unknown(self, unknown: Sequence[str], words: Sequence[str]) -> str:
+        sentence = f"unrecognized arguments: {' '.join(unknown)}"
+        first = unknown[0]
+        if not first.startswith("-"):
+            before = words[words.index(first) - 1] if first in words[1:] else ""
+            return (
+                f"{sentence}; '--json' takes no value, it writes every field"
+                if before == "--json"
+                else sentence
+            )
+        name = first.partition("=")[0]
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        meant = find_meant(name, options, OPTIONS_ELSEWHERE)
+        return f"{sentence}; did you mean {meant!r}?" if meant else sentence
+
     def error(self, message: str) -> NoReturn:
         if message.endswith(f"required: {VERB}"):
             self.print_help(sys.stderr)
@@ -45,9 +82,15 @@ class VerbParser(ArgumentParser):
 
 def suggest(word: str, choices: Iterable[Any]) -> str:
     """The names that were perhaps meant, or all of them."""
+    known = [str(choice) for choice in choices]
+    meant = find_meant(word, known, ELSEWHERE)
+    return f"did you mean {meant!r}?" if meant else f"choose one of {', '.join(known)}"
+
+
+def find_meant(word: str, known: Sequence[str], elsewhere: Mapping[str, str]) -> str:
+    """The name that was perhaps meant, or ""."""
     from difflib import get_close_matches  # noqa: PLC0415 - slow, and for mistakes only
 
-    known = [str(choice) for choice in choices]
-    meant = ELSEWHERE.get(word, "")
-    close = [meant] if meant in known else get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(known)}"
+    if (meant := elsewhere.get(word, "")) in known:
+        return meant
+    return next(iter(get_close_matches(word, known, n=1)), "")

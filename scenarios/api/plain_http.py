@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import build_problem
 
-API_PREFIX = "/api/v1/"
+API_PREFIX = "/api/"
+NO_CONTENT_HEADERS = ("Content-Type", "Content-Length")
 
 
 class PlainHTTPMiddleware:
@@ -32,8 +33,13 @@ class PlainHTTPMiddleware:
         if is_head:
             request.method = "HEAD"
             response = strip_content(response)
-        if request.method == "OPTIONS" and response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            response = describe_methods(response.get("Allow", ""))
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response["Allow"] = complete_methods(response.get("Allow", ""))
+            if request.method == "OPTIONS":
+                response = HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Allow": response["Allow"]})
+        if response.status_code in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            for name in NO_CONTENT_HEADERS:  # they would describe the content that was left out
+                response.headers.pop(name, None)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -48,13 +54,11 @@ def refuse_encoding(encoding: str) -> HttpResponse:
     )
 
 
-def describe_methods(allowed: str) -> HttpResponse:
-    """What OPTIONS asks for. There is no CORS: scripts of other sites may not call the API."""
+def complete_methods(allowed: str) -> str:
+    """Adds what works at every address. There is no CORS: scripts of other sites may not call the API."""
     methods = [method.strip() for method in allowed.split(",") if method.strip()]
     more = ["HEAD"] if "GET" in methods else []
-    return HttpResponse(
-        status=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join([*methods, *more, "OPTIONS"])}
-    )
+    return ", ".join([*methods, *more, "OPTIONS"])
 
 
 def strip_content(response: HttpResponse) -> HttpResponse:

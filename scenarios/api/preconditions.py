@@ -73,7 +73,7 @@ class Versioned:
             response = run(request, *arguments, **named)
             if response.status_code == HTTPStatus.OK:
                 self._add_tag(response, named)
-                if response.get("ETag") in parse_etags(request.headers.get(IF_NONE_MATCH, "")):
+                if matches_weakly(response.get("ETag"), request.headers.get(IF_NONE_MATCH, "")):
                     kept = {name: response[name] for name in NOT_MODIFIED_HEADERS if name in response}
                     return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=kept)
             return response
@@ -116,8 +116,10 @@ def explain_mismatch(request: HttpRequest, tag: str | None) -> str | None:
     if wanted is not None and not matches(tag, wanted):
         if tag is None:
             return f"Nothing is stored here, so nothing matches {IF_MATCH}: {wanted[:80]}."
+        if matches_weakly(tag, wanted):
+            return f"{wanted[:80]} is weak, as a proxy that compresses may have made it. Send {tag}."
         return f"It was changed meanwhile: its ETag is {tag}, not {wanted[:80]}. Read it again."
-    if unwanted is not None and matches(tag, unwanted):
+    if unwanted is not None and matches_weakly(tag, unwanted):
         return f"It exists: its ETag is {tag}. Read it, and send {IF_MATCH} to change it."
     return None
 
@@ -125,3 +127,10 @@ def explain_mismatch(request: HttpRequest, tag: str | None) -> str | None:
 def matches(tag: str | None, header: str) -> bool:
     tags = parse_etags(header)
     return tag is not None and ("*" in tags or tag in tags)
+
+
+def matches_weakly(tag: str | None, header: str) -> bool:
+    """If-None-Match ignores the mark of a weak ETag; If-Match does not, and is never matched by one."""
+    return tag is not None and matches(
+        tag, ", ".join(word.removeprefix("W/") for word in parse_etags(header))
+    )

@@ -9,6 +9,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as InvalidFields
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
@@ -276,11 +277,21 @@ def describe_error(error: Exception) -> HttpResponse:
 @csrf_exempt
 def refuse_unknown_address(request: HttpRequest, **_named: str) -> HttpResponse:
     """For every method, because the missing CSRF token is not the problem."""
-    return build_problem(
-        HTTPStatus.NOT_FOUND,
-        ProblemCode.NO_SUCH_ADDRESS,
-        f"There is nothing at {request.path[:MAX_NAME_LENGTH_SHOWN]!r}; /api/v1/docs lists all addresses.",
-    )
+    return build_problem(HTTPStatus.NOT_FOUND, ProblemCode.NO_SUCH_ADDRESS, describe_unknown_address(request))
+
+
+def describe_unknown_address(request: HttpRequest) -> str:
+    path = request.path_info
+    is_known = path.endswith("/") and is_known_address(path.rstrip("/"))
+    hint = "leave out the slash at its end" if is_known else "/api/v1/docs lists all addresses"
+    return f"There is nothing at {request.path[:MAX_NAME_LENGTH_SHOWN]!r}; {hint}."
+
+
+def is_known_address(path: str) -> bool:
+    try:
+        return resolve(path).func is not refuse_unknown_address
+    except Resolver404:
+        return False
 
 
 class ProblemMiddleware:
@@ -301,11 +312,14 @@ class ProblemMiddleware:
         if "json" in response.get("Content-Type", ""):
             return response
         kept = {name: response[name] for name in self.KEPT_HEADERS if name in response}
+        kept["Cache-Control"] = "no-store"
         status, sentence = response.status_code, self.sentence(request, response)
         return build_problem(status, find_code(status), sentence, headers=kept)
 
     def sentence(self, request: HttpRequest, response: HttpResponse) -> str:
         status = HTTPStatus(response.status_code)
+        if status is HTTPStatus.NOT_FOUND:
+            return describe_unknown_address(request)
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             return f"Method {request.method!r} is not allowed here; use one of {response.get('Allow', '')}."
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:

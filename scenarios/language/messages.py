@@ -157,9 +157,9 @@ def _explain_choice(value: Any, expected: str) -> Sentence:
 
 def describe_value(value: Any) -> str:
     if isinstance(value, dict):
-        return "a mapping"
+        return "a mapping" if value else "an empty mapping"
     if isinstance(value, list):
-        return "a list"
+        return "a list" if value else "an empty list"
     return format_value(value)
 
 

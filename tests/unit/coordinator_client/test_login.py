@@ -102,6 +102,17 @@ def test_other_profiles_stay_when_one_is_replaced(call: Call, file: Path) -> Non
     assert file.read_text().startswith('# ours\ndefault = "a"\n\n[a] # the first one\n')
 
 
+def test_new_token_of_the_default_leaves_it_the_default(call: Call, file: Path) -> None:
+    with scripted_api(IDENTITY, IDENTITY) as server:
+        call("login", server.url)
+        code, out, _ = call("login", "--profile", "127.0.0.1", typed="tc_new\n")
+    assert (code, out) == (
+        0,
+        f"Logged in as ada. The profile 127.0.0.1 is stored in {file}; it is the default.\n",
+    )
+    assert read(file)["default"] == "127.0.0.1"
+
+
 def test_profile_that_is_named_keeps_its_address_and_becomes_the_default(call: Call, file: Path) -> None:
     with scripted_api(IDENTITY) as server:
         write(file, WRITTEN.replace("https://c.example", server.url))

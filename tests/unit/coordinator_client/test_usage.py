@@ -67,7 +67,15 @@ def test_help_of_a_verb_is_shown_as_by_its_option(
         (("runs", "--since", "yesterday"), "invalid time 'yesterday'; write it as 2026-01-01T12:00:00Z"),
         (("runs", "--limit", "x"), "invalid number 'x'; write it in digits"),
         (("acknowledge", "x", "--reason", "y"), "invalid number 'x'; write it in digits"),
-        (("runs", "--lim", "3"), "unrecognized arguments: --lim 3"),
+        (("auth", "status"), "unknown verb 'auth'; did you mean 'login'?"),
+        (("runs", "--lim", "3"), "unrecognized arguments: --lim 3; did you mean '--limit'?"),
+        (
+            ("runs", "-L", "3"),
+            "test-coordinator runs: error: unrecognized arguments: -L 3; did you mean '--limit'?",
+        ),
+        (("runs", "--json", "id,status"), "id,status; '--json' takes no value, it writes every field"),
+        (("list", "--json", "--jq", ".items"), "did you mean '--json'?"),
+        (("service", "list", "zzz"), "test-coordinator service list: error: unrecognized arguments: zzz\n"),
         (
             ("schedule", "set", "n", "--cron", "* * * * *"),
             "one of the arguments --scenario --suite is required",

@@ -64,6 +64,16 @@ def test_a_reader_who_has_the_version_gets_no_content(ci: Program, place: str) -
     again = ci.get(place, **{"If-None-Match": f'"other", {tag}'})
     assert (again.status_code, again.content, again["ETag"]) == (304, b"", tag)
     assert ci.get(place, **{"If-None-Match": '"other"'}).status_code == 200
+    assert not {"Content-Type", "Content-Length"} & set(again.headers)
+
+
+def test_weak_tag_suffices_to_read_but_not_to_write(ci: Program) -> None:
+    """nginx makes the tags of responses weak that it compresses."""
+    ci.ask("PUT", "services/exchange", SERVICE)
+    tag = ci.get("services/exchange")["ETag"]
+    assert ci.get("services/exchange", **{"If-None-Match": f"W/{tag}"}).status_code == 304
+    refused = ci.ask("PUT", "services/exchange", SERVICE, **{"If-Match": f"W/{tag}"})
+    assert f"W/{tag} is weak" in read_problem(refused, 412)["detail"]
 
 
 def test_an_invalid_write_changes_nothing_and_says_why(ci: Program) -> None:

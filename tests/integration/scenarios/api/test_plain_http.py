@@ -31,7 +31,8 @@ def test_head_of_a_stream_does_not_wait(ci: Program) -> None:
 
 
 def test_responses_are_not_cached(ci: Program, client: Client) -> None:
-    for answer in (ci.get("runs"), ci.get("nothing"), client.get("/api/v1/runs")):
+    refused = (ci.post("services"), client.get("/api/v1/"), client.get("/api/v2/runs"))
+    for answer in (ci.get("runs"), ci.get("nothing"), client.get("/api/v1/runs"), *refused):
         assert answer["Cache-Control"] == "no-store"
 
 
@@ -64,15 +65,30 @@ def test_options_lists_the_methods(client: Client) -> None:
     assert "Access-Control-Allow-Origin" not in answer
 
 
+def test_refused_method_lists_the_methods(ci: Program) -> None:
+    answer = ci.post("services")
+    assert answer["Allow"] == "GET, HEAD, OPTIONS"
+    sentence = "Method 'POST' is not allowed here; use one of GET, HEAD, OPTIONS."
+    assert read_problem(answer, 405)["detail"] == sentence
+
+
 def test_a_compressed_body_is_refused_as_such(ci: Program, stored: Scenario) -> None:
     body = gzip.compress(stored.document.encode())
     answer = ci.ask("PUT", f"scenarios/{stored.name}", body, **{"Content-Encoding": "gzip"})
     assert "Content-Encoding 'gzip' is not supported" in read_problem(answer, 415)["detail"]
 
 
-@pytest.mark.parametrize("path", ["/api/", "/api/v2/runs", "/api/v1"])
+@pytest.mark.parametrize("path", ["/api/", "/api/v2/runs", "/api/v1", "/api/v1/"])
 def test_other_versions_of_the_api_are_problems(client: Client, path: str) -> None:
-    assert read_problem(client.get(path), 404)["code"] == "no_such_address"
+    problem = read_problem(client.get(path), 404)
+    sentence = f"There is nothing at {path!r}; /api/v1/docs lists all addresses."
+    assert (problem["code"], problem["detail"]) == ("no_such_address", sentence)
+
+
+def test_slash_at_the_end_of_an_address_gets_a_hint(ci: Program) -> None:
+    sentence = "There is nothing at '/api/v1/runs/'; leave out the slash at its end."
+    assert read_problem(ci.get("runs/"), 404)["detail"] == sentence
+    assert "lists all addresses" in read_problem(ci.get("nothing/"), 404)["detail"]
 
 
 def test_a_run_is_started_without_a_body(ci: Program, stored: Scenario) -> None:

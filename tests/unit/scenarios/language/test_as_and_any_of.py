@@ -160,7 +160,7 @@ COMMAND = "command: {run: [tc]}"
         ("{body: {as: number, equals: '5'}}", "http: {service: s}", "can never equal '5'"),
         ("{body: {as: number, matches: '5'}}", "http: {service: s}", "'matches' can never hold here"),
         ("{json: {'$[*]': {as: number, all: 5}}}", "http: {service: s}", "write 'as' under 'all'"),
-        ("{any_of: []}", "http: {service: s}", "it must have at least 1 entry"),
+        ("{any_of: []}", "http: {service: s}", "an empty list is not allowed: it must have at least 1 entry"),
         ("{any_of: [{}]}", "http: {service: s}", "'expect' is empty"),
         ("{any_of: [{status: 200}, {statu: 1}]}", "http: {service: s}", "'http' does not return 'statu'"),
         (

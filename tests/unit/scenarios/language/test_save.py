@@ -68,7 +68,10 @@ def test_dry_run_and_picture_say_what_is_saved() -> None:
             act("do: {http: {service: shop}}, save: {a: statsu}"),
             "does not return 'statsu'; it returns status",
         ),
-        (act("do: {http: {service: shop}}, save: {}"), "it must have at least 1 entry"),
+        (
+            act("do: {http: {service: shop}}, save: {}"),
+            "an empty mapping is not allowed: it must have at least 1 entry",
+        ),
         (act("do: {http: {service: shop}}, save: {a: 3}"), "3 is not text"),
         (
             f"  - {{name: p, validations: [{{name: v, {LOOK}}}]}}",
