@@ -17,6 +17,8 @@ from deploy.grafana.workers import workers
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "dashboards"
 PACKAGE_FOLDER = HERE.parents[1] / "metrics_app" / "monitoring"
+# The SDK gives every kind of variable these fields, which Grafana knows of those of intervals alone.
+OF_INTERVALS = ("auto", "auto_count", "auto_min")
 DASHBOARDS = {"service": service, "scenarios": scenarios, "workers": workers}
 
 
@@ -25,7 +27,11 @@ def generated(name: str) -> str:
 
 
 def written(dashboard: Dashboard) -> str:
-    return json.dumps(dashboard.build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
+    content = json.loads(json.dumps(dashboard.build(), cls=JSONEncoder))
+    for variable in content["templating"]["list"]:
+        for name in OF_INTERVALS:
+            variable.pop(name, None)
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
 def main() -> None:
