@@ -1,6 +1,7 @@
 """docs/operating.md tells the truth: its commands are run against an installation in trouble."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -19,7 +20,10 @@ from tests.servers.fault_proxy import TOKEN
 from tests.servers.loopback import free_port, wait_for
 from tests.servers.prometheus_server import prometheus
 from tests.servers.receiver import Receiver
+from tests.servers.second_machine import ssh_settings
+from tests.servers.ssh_server import SshServer, ssh_server
 from tests.servers.target import Target, running_target
+from tests.servers.target_host import sleeper
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +32,7 @@ GUIDE = PAGE.path.read_text()
 UPGRADE = ("backup coordinator.backup", "restore coordinator.backup", "migrate", "check --deploy")
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
 NOTHING_GOES_RIGHT = LONG_FAULT.with_name("nothing-goes-right.yaml")
+HOST_GOES_AWAY = LONG_FAULT.with_name("host-goes-away.yaml")
 COMMANDS = PAGE.commands()
 
 
@@ -100,11 +105,12 @@ def has_scraped(address: str) -> bool:
         return bool(json.load(answer)["data"]["result"])
 
 
-OUTSTANDING = r"[12] fault\(s\) could not be undone"
-# The database takes whatever a run does except its end.
-REFUSE_ENDS = """CREATE TRIGGER refuse_ends BEFORE UPDATE OF state ON scenarios_run
-WHEN NEW.state = 'finished'
-BEGIN SELECT RAISE(ABORT, 'no run ends today'); END"""
+OUTSTANDING = r"[1-3] fault\(s\) could not be undone"
+LOST = r"1 fault\(s\) of {} ended too early within the hour \({}\)"
+# The database takes whatever that run does except its end.
+REFUSE_END = """CREATE TRIGGER refuse_end BEFORE UPDATE OF state ON scenarios_run
+WHEN NEW.state = 'finished' AND NEW.scenario_name = 'nothing-goes-right'
+BEGIN SELECT RAISE(ABORT, 'it does not end today'); END"""
 
 
 class Alerts:
@@ -125,12 +131,37 @@ class Alerts:
         wait_for(lambda: self.are_told(name, status, summary), what=f"{name} is {status}")
 
 
+@pytest.fixture
+def host(system: Coordinator, tmp_path: Path) -> Iterator[SshServer]:
+    """The registered host `shop-1`, with a process whose pid file is beside its keys."""
+    folder = tmp_path / "shop-1"
+    folder.mkdir()
+    (folder / "host-faults.json").write_text('{"kinds": {"pause": {}}}')
+    with ssh_server(folder) as server, sleeper(folder / "shop.pid"):
+        system.environment |= ssh_settings(folder)
+        system.environment["HOST_PROGRAM_COMMAND"] += f" --state {folder / 'state'}"
+        system.manage("scenario", "host", "add", "shop-1", "--ssh", server.address)
+        try:
+            yield server
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+
+
+def go_away(host: SshServer) -> None:
+    """Let it accept nothing, and cut what it has accepted. SIGCONT brings it back."""
+    os.kill(host.pid, signal.SIGSTOP)
+    for session in host.list_sessions():
+        os.kill(session, signal.SIGKILL)
+
+
 @pytest.mark.prometheus
 @pytest.mark.alertmanager
+@pytest.mark.ssh_server
 def test_alerts_report_lost_faults_refused_undos_and_runs_taken_over_again(
-    system: Coordinator, target: Target, tmp_path: Path
+    system: Coordinator, target: Target, host: SshServer, tmp_path: Path
 ) -> None:
-    """All of one run: its proxy goes away, its target refuses the undo, and the database its end."""
+    """Of one run: its proxy goes away, its target refuses the undo, and the database its end. Of another: its
+    host goes away."""
     control = free_port()
     system.rows("UPDATE scenarios_service SET proxy = ?", f"http://127.0.0.1:{control}")
     proxy = start_proxy(system, target, control)
@@ -141,19 +172,26 @@ def test_alerts_report_lost_faults_refused_undos_and_runs_taken_over_again(
     with receiver.listening(), alerting(tmp_path / "alerting", system, f"{receiver.url}/alerts"):
         worker = system.start_worker()
         system.manage("scenario", "run", str(NOTHING_GOES_RIGHT), "--detach")
-        wait_for(lambda: count_faults(system) == 2, what="both faults are injected")
-        system.rows(REFUSE_ENDS)
+        system.wait_for_faults(2)
+        system.start_worker("another-worker")
+        pidfile = f"pidfile={host.folder / 'shop.pid'}"
+        system.manage("scenario", "run", str(HOST_GOES_AWAY), "--var", pidfile, "--detach")
+        system.wait_for_faults(3)
+        system.rows(REFUSE_END)
         target.refuse_undo = True
         proxy.kill()
         proxy.wait()
-        lost = r"1 fault\(s\) of nothing-goes-right ended too early within the hour \(proxy\)"
-        alerts.wait_for("CoordinatorFaultLost", lost)
+        go_away(host)
+        alerts.wait_for("CoordinatorFaultLost", LOST.format("nothing-goes-right", "proxy"))
+        alerts.wait_for("CoordinatorFaultLost", LOST.format("host-goes-away", "host"))
+        os.kill(host.pid, signal.SIGCONT)
         alerts.wait_for("CoordinatorOutstandingFault", OUTSTANDING)
         worker.kill()
         taken_over = r"runs of nothing-goes-right were taken over [2-9] times within 15 minutes"
         alerts.wait_for("CoordinatorRunTakenOverAgain", taken_over)
-        assert system.rows("SELECT state FROM scenarios_run") == [("running",)]
-        system.rows("DROP TRIGGER refuse_ends")
+        unended = system.rows("SELECT scenario_name FROM scenarios_run WHERE state = 'running'")
+        assert ("nothing-goes-right",) in unended
+        system.rows("DROP TRIGGER refuse_end")
         target.refuse_undo = False
         start_proxy(system, target, control)
         alerts.wait_for("CoordinatorOutstandingFault", OUTSTANDING, "resolved")
@@ -163,11 +201,6 @@ def start_proxy(system: Coordinator, target: Target, control: int) -> "subproces
     words = ["--listen", "127.0.0.1:0", "--upstream", target.url.removeprefix("http://")]
     words += ["--control", f"127.0.0.1:{control}"]
     return system.start("proxy", "-m", "injector", *words, FAULT_PROXY_TOKEN=TOKEN)
-
-
-def count_faults(system: Coordinator) -> int:
-    count: int = system.rows("SELECT count(*) FROM scenarios_fault WHERE state = 'active'")[0][0]
-    return count
 
 
 def test_the_global_stop_ends_a_run_and_keeps_the_next_waiting_until_its_release(
