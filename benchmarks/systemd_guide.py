@@ -23,11 +23,12 @@ from tests.servers.documented import Page
 
 HERE = Path(__file__).resolve().parent / "systemd"
 PACKAGES = (
-    "systemd,systemd-sysv,dbus,polkitd,python3,python3-venv,postgresql,curl,git,iproute2,ca-certificates"
+    "systemd,systemd-sysv,dbus,polkitd,python3,python3-venv,postgresql,redis-server,curl,git,iproute2,"
+    "ca-certificates"
 )
 RELEASE = "bookworm"
 BUILD = ("setuptools", "wheel", "packaging")  # of the packages without a wheel
-SECONDS = 1800
+SECONDS = 3600
 UNIT = """\
 [Unit]
 Wants=multi-user.target
@@ -35,7 +36,8 @@ After=multi-user.target
 [Service]
 Type=oneshot
 TimeoutStartSec=infinity
-ExecStart=/usr/bin/python3 -u /trial/follow_guide.py
+WorkingDirectory=/trial
+ExecStart=/usr/bin/python3 -u -m benchmarks.systemd.follow_guide
 StandardOutput=file:/trial/output
 StandardError=file:/trial/errors
 ExecStopPost=/bin/systemctl poweroff --force
@@ -43,7 +45,7 @@ ExecStopPost=/bin/systemctl poweroff --force
 
 
 def make_debian(cache: Path) -> Path:
-    root = cache / f"debian-{RELEASE}-systemd"
+    root = cache / f"debian-{RELEASE}-systemd-{hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]}"
     if not root.exists():
         being_made = root.with_suffix(".new")
         shutil.rmtree(being_made, ignore_errors=True)
@@ -78,13 +80,19 @@ def fetch_packages(cache: Path) -> Path:
 
 def write_trial(folder: Path) -> None:
     """What the machine finds in /trial: the guide's boxes, what follows them, and the repository."""
-    boxes = Page(PROJECT / "docs" / "operating.md").blocks("text")
-    (installing,) = (box for box in boxes if box.startswith("useradd"))
-    (drop_ins,) = (box for box in boxes if "systemctl daemon-reload" in box)
-    (folder / "boxes.json").write_text(json.dumps({"installing": installing, "drop_ins": drop_ins}))
-    for file in HERE.iterdir():
-        if file.is_file():
-            shutil.copy(file, folder)
+    page = Page(PROJECT / "docs" / "operating.md")
+    boxes = {
+        name: next(box for box in page.blocks("text") if words in box)
+        for name, words in (
+            ("installing", "useradd"),
+            ("drop_ins", "systemctl daemon-reload"),
+            ("redis", "TASK_BACKEND=rq"),
+        )
+    }
+    table = page.path.read_text().partition("| steps | file |")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`([\w-]+\.(?:conf|rules))`", line) for line in table.splitlines()[2:]]
+    (folder / "guide.json").write_text(json.dumps({**boxes, "rows": rows}))
+    shutil.copytree(HERE, folder / "benchmarks" / HERE.name)
     (folder / "trial.service").write_text(UNIT)
     bare = folder / "repository"
     # Without the links of a worktree, which lead nowhere in there.
