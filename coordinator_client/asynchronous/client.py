@@ -15,7 +15,7 @@ from coordinator_client.asynchronous.scenarios import AsyncScenarios
 from coordinator_client.asynchronous.suites import AsyncSuites
 from coordinator_client.asynchronous.transport import AsyncTransport
 from coordinator_client.errors import CoordinatorError
-from coordinator_client.exchanges import build_call
+from coordinator_client.exchanges import Response, build_call
 from coordinator_client.parsing import parse, read_field
 from coordinator_client.profiles import read_profile
 from coordinator_client.records import GlobalStop, Identity, Run
@@ -105,6 +105,17 @@ class AsyncClient:
             await self.runs.stop(run_id)
         except CoordinatorError as error:
             interrupt.add_note(f"Run {run_id} could not be stopped, and continues: {error}")
+
+    async def request(
+        self, method: str, path: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Send any request of the API; `path` is what follows `/api/v1/`.
+
+        A write is repeated only if the headers have an `Idempotency-Key`.
+        """
+        return await self._transport.request(
+            method, path, document=content or None, repeatable=False, headers=headers
+        )
 
     async def whoami(self) -> Identity:
         return parse(Identity, await self._transport.json("GET", "whoami"))

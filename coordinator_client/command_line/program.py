@@ -9,6 +9,7 @@ from typing import Any
 
 from coordinator_client.command_line import (
     allow_list_verbs,
+    api_verb,
     completion,
     decision_verbs,
     environment_verbs,
@@ -39,7 +40,7 @@ DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults
 GROUPS = (
     *(scenario_verbs, import_verb, run_verbs, history_verbs, event_verbs, fault_verbs, schedule_verbs),
     *(registration_verbs, environment_verbs, allow_list_verbs, decision_verbs, suite_verbs),
-    *(login_verbs, profile_verbs),
+    *(api_verb, login_verbs, profile_verbs),
 )
 
 

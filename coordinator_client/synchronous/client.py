@@ -16,7 +16,7 @@ from coordinator_client.synchronous.scenarios import Scenarios
 from coordinator_client.synchronous.suites import Suites
 from coordinator_client.synchronous.transport import Transport
 from coordinator_client.errors import CoordinatorError
-from coordinator_client.exchanges import build_call
+from coordinator_client.exchanges import Response, build_call
 from coordinator_client.parsing import parse, read_field
 from coordinator_client.profiles import read_profile
 from coordinator_client.records import GlobalStop, Identity, Run
@@ -106,6 +106,17 @@ class Client:
             self.runs.stop(run_id)
         except CoordinatorError as error:
             interrupt.add_note(f"Run {run_id} could not be stopped, and continues: {error}")
+
+    def request(
+        self, method: str, path: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Send any request of the API; `path` is what follows `/api/v1/`.
+
+        A write is repeated only if the headers have an `Idempotency-Key`.
+        """
+        return self._transport.request(
+            method, path, document=content or None, repeatable=False, headers=headers
+        )
 
     def whoami(self) -> Identity:
         return parse(Identity, self._transport.json("GET", "whoami"))

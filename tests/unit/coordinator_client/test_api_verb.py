@@ -1,0 +1,115 @@
+"""`test-coordinator api` sends any request, as `gh api` does, and only to the server of the token."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from coordinator_client.command_line import program
+from tests.servers.scripted_api import Answer, ScriptedApi, problem, scripted_api
+
+TOKEN = "tc_secret-of-the-tests"
+
+
+@pytest.fixture(autouse=True)
+def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SERVER", "TOKEN_FILE", "PROFILE"):
+        monkeypatch.delenv(f"TEST_COORDINATOR_{name}", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("TEST_COORDINATOR_TOKEN", TOKEN)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{}")))
+    for name in ("a.json", "a.yaml"):
+        (tmp_path / name).write_text("{}")
+
+
+def call(capsys: pytest.CaptureFixture[str], server: ScriptedApi, *words: str) -> tuple[int, str, str]:
+    try:
+        code = program.main(["api", *words, "--server", server.url])
+    except SystemExit as exited:
+        code = int(exited.code or 0)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.mark.parametrize(
+    "path", ["runs?by=ada b", "/runs?by=ada b", "/api/v1/runs?by=ada b", "URL/api/v1/runs?by=ada b"]
+)
+def test_address_may_be_given_as_the_api_writes_it(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_api(Answer({"items": [{"name": "ä"}]})) as server:
+        code, out, _ = call(capsys, server, path.replace("URL", server.url))
+    assert (code, json.loads(out)) == (0, {"items": [{"name": "ä"}]})
+    (asked,) = server.asked
+    assert (asked.method, asked.path) == ("GET", "/api/v1/runs?by=ada%20b")
+    assert asked.headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+def test_token_goes_to_no_other_server(capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_api(Answer({})) as server:
+        for path in ("https://other.example/api/v1/runs", f"{server.url}.other.example/api/v1/runs"):
+            code, _, err = call(capsys, server, path)
+            assert (code, f"is not an address of {server.url}" in err) == (2, True), err
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("words", "method", "content_type"),
+    [
+        (("--input", "a.json"), "POST", "application/json"),
+        (("--input", "a.yaml", "-X", "put"), "PUT", "application/yaml"),
+        (("--input", "-", "-X", "PATCH"), "PATCH", "application/merge-patch+json"),
+        (("--input", "a.json", "-H", "content-type: text/plain"), "POST", "text/plain"),
+    ],
+)
+def test_body_comes_from_a_file(
+    words: tuple[str, ...],
+    method: str,
+    content_type: str,
+    files: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with scripted_api(Answer(b"", 204)) as server:
+        code, out, _ = call(capsys, server, "services/x", *words, "-H", 'If-Match: "7"')
+    assert (code, out) == (0, "")
+    (asked,) = server.asked
+    assert (asked.method, asked.body, asked.headers["Content-Type"]) == (method, b"{}", content_type)
+    assert asked.headers["If-Match"] == '"7"'
+
+
+def test_pages_are_read_to_the_last_one(capsys: pytest.CaptureFixture[str]) -> None:
+    pages = (Answer({"items": [1, 2], "next_cursor": "a&b"}), Answer({"items": [3], "next_cursor": None}))
+    with scripted_api(*pages) as server:
+        code, out, _ = call(capsys, server, "runs?limit=2", "--paginate")
+        paths = [asked.path for asked in server.asked]
+        refused = call(capsys, server, "runs", "--paginate", "-X", "POST")
+    assert (code, json.loads(out)) == (0, {"items": [1, 2, 3]})
+    assert paths == ["/api/v1/runs?limit=2", "/api/v1/runs?limit=2&cursor=a%26b"]
+    assert (refused[0], "it cannot be used with POST" in refused[2]) == (2, True)
+
+
+def test_refusal_names_each_error_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {"path": "query", "message": "unknown filter 'x'", "hint": "choose one of y"}
+    with scripted_api(problem(422, "The request is invalid.", wrong), problem(500, "It failed.")) as server:
+        code, out, err = call(capsys, server, "runs?x=1")
+        assert call(capsys, server, "runs")[0] == 2
+    assert (code, out) == (2, "")
+    assert err == "The request is invalid. (422)\nquery: unknown filter 'x'; choose one of y\n"
+
+
+def test_report_is_written_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Answer("<ä/>".encode(), 200, {"Content-Type": "text/xml"})
+    with scripted_api(report) as server:
+        assert call(capsys, server, "runs/1/report?format=junit")[:2] == (0, "<ä/>")
+
+
+@pytest.mark.parametrize("header", ["If-Match", "a b: c", "A: b\r\nc: d", ": b"])
+def test_invalid_header_is_refused(header: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_api(Answer({})) as server:
+        code, _, err = call(capsys, server, "runs", "-H", header)
+    assert (code, server.asked, "write it as NAME:VALUE" in err) == (2, [], True)
