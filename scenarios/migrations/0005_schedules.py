@@ -15,22 +15,8 @@ class Migration(migrations.Migration):
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
+    # The table of runs comes last: it is locked until the end.
     operations = [
-        migrations.AddField(
-            model_name='run',
-            name='begin_before',
-            field=models.DateTimeField(blank=True, help_text="When its schedule's window closes.", null=True),
-        ),
-        migrations.AlterField(
-            model_name='run',
-            name='started_from',
-            field=models.CharField(help_text='Where the wish came from: admin, api, cli, schedule.', max_length=20),
-        ),
-        migrations.AlterField(
-            model_name='run',
-            name='state',
-            field=models.CharField(choices=[('awaiting_approval', 'awaiting approval'), ('queued', 'queued'), ('running', 'running'), ('finished', 'finished')], default=scenarios.domain.outcomes.RunState['QUEUED'], max_length=20),
-        ),
         migrations.CreateModel(
             name='Schedule',
             fields=[
@@ -54,11 +40,6 @@ class Migration(migrations.Migration):
                 'ordering': ['name'],
             },
         ),
-        migrations.AddField(
-            model_name='run',
-            name='schedule',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='runs', to='scenarios.schedule'),
-        ),
         migrations.CreateModel(
             name='ScheduledTime',
             fields=[
@@ -81,5 +62,25 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='scheduledtime',
             constraint=models.UniqueConstraint(fields=('schedule', 'due_at'), name='schedule_due_once'),
+        ),
+        migrations.AlterField(
+            model_name='run',
+            name='started_from',
+            field=models.CharField(help_text='Where the wish came from: admin, api, cli, schedule.', max_length=20),
+        ),
+        migrations.AlterField(
+            model_name='run',
+            name='state',
+            field=models.CharField(choices=[('awaiting_approval', 'awaiting approval'), ('queued', 'queued'), ('running', 'running'), ('finished', 'finished')], default=scenarios.domain.outcomes.RunState['QUEUED'], max_length=20),
+        ),
+        migrations.AddField(
+            model_name='run',
+            name='begin_before',
+            field=models.DateTimeField(blank=True, help_text="When its schedule's window closes.", null=True),
+        ),
+        migrations.AddField(
+            model_name='run',
+            name='schedule',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='runs', to='scenarios.schedule'),
         ),
     ]

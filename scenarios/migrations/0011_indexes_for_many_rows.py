@@ -3,8 +3,11 @@
 from django.conf import settings
 from django.db import migrations, models
 
+from scenarios.database.online_indexes import AddIndexOnline, RemoveIndexOnline
+
 
 class Migration(migrations.Migration):
+    atomic = False  # it may be interrupted, and be run again
 
     dependencies = [
         ('scenarios', '0010_where_faults_are'),
@@ -12,48 +15,48 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RemoveIndex(
-            model_name='run',
-            name='scenarios_r_queued__70a047_idx',
-        ),
-        migrations.RemoveIndex(
-            model_name='run',
-            name='scenarios_r_scenari_65d5b4_idx',
-        ),
-        migrations.RemoveIndex(
-            model_name='run',
-            name='scenarios_r_outcome_43dcec_idx',
-        ),
-        migrations.RemoveIndex(
-            model_name='run',
-            name='scenarios_r_rollbac_a9ac68_idx',
-        ),
-        migrations.RemoveIndex(
-            model_name='run',
-            name='scenarios_r_started_451ce7_idx',
-        ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='fault',
             index=models.Index(fields=['-opened_at'], name='scenarios_f_opened__32c0fe_idx'),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='run',
             index=models.Index(fields=['-queued_at', '-id', 'outcome', 'rollback', 'finished_at'], name='scenarios_r_queued__107d13_idx'),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='run',
             index=models.Index(fields=['scenario', '-queued_at', '-id', 'outcome', 'rollback', 'state', 'started_by'], name='scenarios_r_scenari_6d8651_idx'),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='run',
             index=models.Index(fields=['outcome', '-queued_at', '-id', 'scenario', 'rollback', 'state', 'started_by'], name='scenarios_r_outcome_121792_idx'),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='run',
             index=models.Index(fields=['rollback', '-queued_at', '-id', 'scenario', 'outcome', 'state', 'started_by'], name='scenarios_r_rollbac_41f2bc_idx'),
         ),
-        migrations.AddIndex(
+        AddIndexOnline(
             model_name='run',
             index=models.Index(fields=['started_by', '-queued_at', '-id', 'scenario', 'outcome', 'rollback', 'state'], name='scenarios_r_started_243537_idx'),
+        ),
+        RemoveIndexOnline(
+            model_name='run',
+            name='scenarios_r_queued__70a047_idx',
+        ),
+        RemoveIndexOnline(
+            model_name='run',
+            name='scenarios_r_scenari_65d5b4_idx',
+        ),
+        RemoveIndexOnline(
+            model_name='run',
+            name='scenarios_r_outcome_43dcec_idx',
+        ),
+        RemoveIndexOnline(
+            model_name='run',
+            name='scenarios_r_rollbac_a9ac68_idx',
+        ),
+        RemoveIndexOnline(
+            model_name='run',
+            name='scenarios_r_started_451ce7_idx',
         ),
     ]
