@@ -43,11 +43,12 @@ def find_warnings(plan: Plan) -> list[str]:
 
 
 def find_plan_warnings(plan: Plan) -> list[str]:
-    """No checks at all, actions without an undo, undos whose effect ends with them, single looks, and steps
-    that accept any certificate.
+    """No checks at all, empty phases, actions without an undo, undos whose effect ends with them, single
+    looks, and steps that accept any certificate.
     """
     return [
         *_find_missing_checks(plan),
+        *_find_empty_phases(plan),
         *_find_actions_without_undo(plan),
         *_find_undos_that_start_processes(plan),
         *_find_single_looks(plan),
@@ -108,6 +109,15 @@ def _find_missing_checks(plan: Plan) -> Iterator[str]:
             "Nothing is checked: there is no validation, no guard and no 'expect', so a run passes whatever "
             "its faults do"
         )
+
+
+def _find_empty_phases(plan: Plan) -> Iterator[str]:
+    for phase in plan.phases:
+        if not (phase.hold or phase.actions or phase.validations):
+            yield (
+                f"Phase {phase.name!r} is empty and ends at once: give it actions, validations or 'hold', or "
+                "remove it"
+            )
 
 
 def _find_actions_without_undo(plan: Plan) -> Iterator[str]:

@@ -47,7 +47,7 @@ def test_a_scenario_that_checks_nothing_is_warned_of() -> None:
     for phase in document["spec"]["phases"]:
         phase["validations"] = []
     document["spec"].pop("guards", None)
-    (sentence,) = read_warnings(yaml.safe_dump(document))
+    (sentence, *_of_empty_phases) = read_warnings(yaml.safe_dump(document))
     assert sentence.startswith("Nothing is checked")
 
 
@@ -106,6 +106,13 @@ def test_validation_that_looks_too_rarely_gives_a_warning(phase: str, words: str
 @pytest.mark.parametrize(("phase", "words"), OFTEN_ENOUGH)
 def test_validation_that_looks_often_enough_gives_no_warning(phase: str, words: str) -> None:
     assert read_warnings(LOOKS.format(phase=phase, words=words)) == []
+
+
+def test_empty_phase_gives_a_warning() -> None:
+    more = "    - name: empty\n    - {name: pause, hold: 5s}\n"
+    assert read_warnings(LOOKS.format(phase="hold: 10s", words="throughout: true") + more) == [
+        "Phase 'empty' is empty and ends at once: give it actions, validations or 'hold', or remove it"
+    ]
 
 
 def test_draft_shows_warnings_above_its_plan(admin_client: Client) -> None:
