@@ -13,7 +13,17 @@ from coordinator_client.command_line.registrations import Registrations
 from coordinator_client.command_line.suites import Suites
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import CoordinatorError, InvalidDocumentError, Problem
-from coordinator_client.records import Change, Event, Fault, LeftOut, PlannedRun, Run, Scenario, Version
+from coordinator_client.records import (
+    Change,
+    Deletion,
+    Event,
+    Fault,
+    LeftOut,
+    PlannedRun,
+    Run,
+    Scenario,
+    Version,
+)
 
 MAX_NAMES_LISTED = 10
 
@@ -148,8 +158,8 @@ class Coordinator(Registrations, Environments, AllowLists, Decisions, Feeds, Sui
 
     def find_scenario(self, name: str) -> Scenario: ...
 
-    def delete_scenario(self, name: str) -> None:
-        """Refused while a run is unfinished or has left a fault."""
+    def delete_scenario(self, name: str) -> Deletion | None:
+        """Refused while a run is unfinished or has left a fault. None: it is deleted."""
         ...
 
     def list_versions(self, name: str, limit: int) -> Sequence[Version]:

@@ -37,6 +37,7 @@ from coordinator_client.following import FollowedFeed, FollowedRun
 from coordinator_client.records import (
     STATES_TO_UNDO,
     Change,
+    Deletion,
     Event,
     Fault,
     FeedEvent,
@@ -95,9 +96,9 @@ class RemoteCoordinator(
     def _list_names(self) -> list[str]:
         return [scenario.name for scenario in self._client.scenarios.list()]
 
-    def delete_scenario(self, name: str) -> None:
+    def delete_scenario(self, name: str) -> Deletion | None:
         try:
-            self._client.scenarios.delete(name)
+            return self._client.scenarios.delete(name)
         except NotFoundError:
             raise ScenarioNotFound(name, self._list_names()) from None
 

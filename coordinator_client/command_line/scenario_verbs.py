@@ -232,8 +232,17 @@ def _export_all(session: Session, folder: Path) -> int:
 
 
 def delete_scenario(session: Session, name: str, **_options: Any) -> int:
-    session.coordinator.delete_scenario(name)
-    session.terminal.result({"deleted": name}, f"Scenario {escape_text(name)} is deleted.")
+    deletion = session.coordinator.delete_scenario(name)
+    if deletion is None:
+        session.terminal.result({"deleted": name}, f"Scenario {escape_text(name)} is deleted.")
+        return exit_codes.DONE
+    sentence = (
+        f"Scenario {escape_text(name)} is being deleted by the watchdog, because many runs refer to it: "
+        f"{deletion.left} of {deletion.total} are left. The same command shows how far it is."
+    )
+    if deletion.waiting_for:
+        sentence += f" It does not go on: {escape_text(deletion.waiting_for)}."
+    session.terminal.result({"being_deleted": deletion}, sentence)
     return exit_codes.DONE
 
 

@@ -29,6 +29,7 @@ from coordinator_client.records.runs import (
 )
 from coordinator_client.records.scenarios import (
     Change,
+    Deletion,
     LeftOut,
     PlannedRun,
     PlannedStep,
@@ -49,6 +50,7 @@ __all__ = [
     "Approval",
     "Change",
     "Check",
+    "Deletion",
     "Delivery",
     "DiscoveredService",
     "Discovery",

@@ -21,6 +21,21 @@ class Scenario(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion(Record):
+    """How far the watchdog is with a scenario that had many runs: `left` of `total` still refer to it.
+
+    `waiting_for` says what keeps the deletion from going on, or is empty.
+    """
+
+    scenario: str
+    requested_at: datetime
+    requested_by: str
+    total: int
+    left: int
+    waiting_for: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version(Record):
     """`version` counts from 1; `current`: the document is the stored one."""
 

@@ -2,12 +2,14 @@
 """Scenarios: store, find, validate, import and delete them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from coordinator_client.addresses import quote_segment
 from coordinator_client.synchronous.transport import Transport
+from coordinator_client.errors import NotFoundError
 from coordinator_client.parsing import parse, read_field
-from coordinator_client.records import Change, PlannedRun, Scenario, Translation, Version
+from coordinator_client.records import Change, Deletion, PlannedRun, Scenario, Translation, Version
 
 
 class Scenarios:
@@ -34,13 +36,30 @@ class Scenarios:
         path = f"scenarios/{quote_segment(name)}"
         return parse(Scenario, self._transport.json("PUT", path, document=document.encode()))
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str) -> Deletion | None:
         """Delete the scenario; its runs stay.
+
+        Returns None if it is deleted, or how far the watchdog is, which deletes those with many runs.
 
         Raises:
             ConflictError: a run is unfinished or has left a fault.
         """
-        self._transport.json("DELETE", f"scenarios/{quote_segment(name)}")
+        response = self._transport.request("DELETE", f"scenarios/{quote_segment(name)}")
+        if response.status != HTTPStatus.ACCEPTED:
+            return None
+        try:
+            return self.get_deletion(name)
+        except NotFoundError:  # it is over
+            return None
+
+    def get_deletion(self, name: str) -> Deletion:
+        """How far the watchdog is with a scenario that had many runs.
+
+        Raises:
+            NotFoundError: it is deleted, or is not being deleted.
+        """
+        path = f"scenarios/{quote_segment(name)}/deletion"
+        return parse(Deletion, self._transport.json("GET", path))
 
     def validate(self, name: str, document: bytes, *, subject: str = "scenario") -> str:
         """Validate the document of a scenario or `suite`; nothing is stored. Raises as `put` does."""

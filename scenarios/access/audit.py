@@ -134,6 +134,20 @@ def record_command(who: str, host: str, action: str, target: str, result: str) -
     )
 
 
+def record_duty(who: str, action: str, target: str, detail: str) -> None:
+    """Record what the watchdog has done because of that person's request."""
+    _write(
+        AuditEntry(
+            who=who[:150],
+            entrance="watchdog",
+            action=action[:120],
+            target=target[:300],
+            result="done",
+            detail=detail,
+        )
+    )
+
+
 def prune(before: datetime, *, at_most: int) -> int:
     """Delete entries that are older; return how many."""
     ids = list(AuditEntry.objects.filter(at__lt=before).order_by("at").values_list("pk", flat=True)[:at_most])

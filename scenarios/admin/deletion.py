@@ -1,12 +1,10 @@
 """Rows that are deleted by the function that the API calls too; the page shows why it refuses."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.admin.actions import delete_selected
-from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
@@ -31,10 +29,6 @@ class DeletedByServiceAdmin(PageAdmin):
         """Raises ScenarioError when the row cannot be deleted now."""
         raise NotImplementedError
 
-    def prepared_deletion(self, row: Any) -> AbstractContextManager[None]:
-        """What is done before the transaction that deletes the row. Raises ScenarioError as `delete_row`."""
-        return nullcontext()
-
     def find_obstacles(self, rows: Sequence[Any]) -> dict[Any, str]:
         """By primary key, why the row cannot be deleted now, as the end of a sentence."""
         return {}
@@ -49,11 +43,8 @@ class DeletedByServiceAdmin(PageAdmin):
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        row = self.get_object(request, unquote(object_id)) if request.POST else None
-        is_permitted = row is not None and self.has_delete_permission(request, row)
         try:
-            with self.prepared_deletion(row) if is_permitted else nullcontext():
-                return super().delete_view(request, object_id, extra_context)
+            return super().delete_view(request, object_id, extra_context)
         except ScenarioError as error:
             return self._refuse(request, error, "../change/")
 
@@ -69,11 +60,8 @@ class DeletedByServiceAdmin(PageAdmin):
             return None
         if "post" in request.POST:
             try:
-                with ExitStack() as prepared:
-                    for row in queryset:
-                        prepared.enter_context(self.prepared_deletion(row))
-                    with transaction.atomic():  # the rows together with their log entries
-                        return delete_selected(self, request, queryset)
+                with transaction.atomic():  # the rows together with their log entries
+                    return delete_selected(self, request, queryset)
             except ScenarioError as error:
                 return self._refuse(request, error, request.get_full_path())
         rows = list(queryset)

@@ -1,32 +1,22 @@
-"""People: Django's own pages of users, which delete those with many runs in short transactions."""
+"""People: Django's own pages of users, which leave those with many runs to the watchdog."""
 
-from typing import Any
+from typing import cast
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from scenarios.admin.filtered_lists import UsableFiltersAdmin
-from scenarios.runs.detaching import detached_runs
+from scenarios.admin.requested_deletions import RequestedDeletionsAdmin
+from scenarios.runs import deletion_requests
 
 admin.site.unregister(User)  # registered by the import above
 
 
 @admin.register(User)
-class PersonAdmin(UsableFiltersAdmin, UserAdmin):
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        user = self.get_object(request, unquote(object_id)) if request.POST else None
-        if user is None or not self.has_delete_permission(request, user):
-            return super().delete_view(request, object_id, extra_context)
-        with detached_runs("started_by", user):
-            return super().delete_view(request, object_id, extra_context)
+class PersonAdmin(RequestedDeletionsAdmin, UsableFiltersAdmin, UserAdmin):
+    deletion_field = "person"
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        for user in queryset:
-            with detached_runs("started_by", user):
-                user.delete()
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        deletion_requests.delete_person(obj, by=cast("User", request.user))

@@ -14,20 +14,22 @@ from django.urls import reverse
 
 from scenarios.admin.deletion import GONE, DeletedByServiceAdmin, refuse_many
 from scenarios.admin.drawn_plans import draw_plan, find_delays
+from scenarios.admin.requested_deletions import RequestedDeletionsAdmin
 from scenarios.control_room.variable_forms import build_environment_field
 from scenarios.domain.counts import format_count
 from scenarios.domain.declarations import MAX_NAME_LENGTH
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioError, UnknownEnvironment
 from scenarios.drivers.documents import read_document, read_included
 from scenarios.library import tags
-from scenarios.library.sync import find_removal_obstacle
 from scenarios.models import Environment, Scenario
 from scenarios.runs import commands as run_commands
 from scenarios.runs.approval_gate import find_touched_services
+from scenarios.runs.deletion_requests import find_removal_obstacle
 from scenarios.runs.environments import plan_in
 
 # More would wait behind each other for hours, and their plans would fill no readable page.
 MAX_RUN_AT_ONCE = 20
+BEING_DELETED = "it is being deleted"
 CHANGED = (
     "Nothing was started: another environment is chosen, or a selected scenario has changed or is gone, "
     "since these plans were shown."
@@ -63,14 +65,19 @@ class Candidate:
     obstacle: str = ""
 
 
-class ScenarioActions(DeletedByServiceAdmin):
+class ScenarioActions(RequestedDeletionsAdmin, DeletedByServiceAdmin):
+    deletion_field = "scenario"
     actions = ("run_selected", "add_tag", "remove_tag")
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scenarios.run_scenario")
 
     def find_obstacles(self, rows: Sequence[Scenario]) -> dict[Any, str]:
-        return {row.pk: sentence for row in rows if (sentence := find_removal_obstacle(row))}
+        return {
+            row.pk: sentence
+            for row in rows
+            if (sentence := BEING_DELETED if row.is_being_deleted else find_removal_obstacle(row))
+        }
 
     # Running
 
@@ -170,6 +177,8 @@ class ScenarioActions(DeletedByServiceAdmin):
 
 
 def build_candidate(scenario: Scenario, environment: str) -> Candidate:
+    if scenario.is_being_deleted:
+        return Candidate(scenario, obstacle=BEING_DELETED)
     try:
         document = read_document(scenario.document)
         included = read_included(document)

@@ -2,7 +2,6 @@
 
 import copy
 import re
-from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -24,14 +23,14 @@ from scenarios.admin.scenario_actions import ScenarioActions
 from scenarios.control_room import home_queries
 from scenarios.control_room.scenario_forms import ScenarioForm
 from scenarios.control_room.variable_forms import RunForm
-from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioDeleted
+from scenarios.domain.errors import BeingDeleted, InvalidDocument, InvalidVariables, ScenarioDeleted
 from scenarios.drivers import documents
 from scenarios.drivers.documents import describe_language
 from scenarios.language.document import Document
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library.adapted_documents import adapt_document
 from scenarios.library.dry_run import list_steps
-from scenarios.library.sync import prepared_removal, remove_scenario
+from scenarios.library.sync import remove_scenario
 from scenarios.library.versions import VERSIONS_PER_PAGE, list_versions
 from scenarios.library.warnings import look_for_targets
 from scenarios.models import Run, Scenario, Service
@@ -110,7 +109,9 @@ class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
         return run_badges(scenario.last_run) if scenario.last_run else "-"
 
     @admin.display(description="")
-    def run_link(self, scenario: Scenario) -> SafeString:
+    def run_link(self, scenario: Scenario) -> str:
+        if scenario.is_being_deleted:
+            return "being deleted"
         return format_html('<a href="{}">Run…</a>', address(scenario, "run"))
 
     def get_search_results(
@@ -136,9 +137,6 @@ class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
         stored = stored_scenarios.save_scenario(form.parsed, by=cast("User", request.user))
         obj.pk = stored.pk
         obj.refresh_from_db()
-
-    def prepared_deletion(self, row: Scenario) -> AbstractContextManager[None]:
-        return prepared_removal(row)
 
     def delete_row(self, row: Scenario, *, by: User) -> None:
         remove_scenario(row.name, by=by)
@@ -177,7 +175,7 @@ class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
         except InvalidDocument as error:
             return {**shown, "plan": str(error)}
         shown["plan"] = draw_document(document)
-        if self.has_run_permission(request):
+        if self.has_run_permission(request) and not row.is_being_deleted:
             shown["run_form"] = RunForm(document.variables)
             shown["run_address"] = address(row, "run")
             shown["delays"] = find_delays_in_form(document, shown["run_form"])
@@ -210,6 +208,9 @@ class ScenarioAdmin(NewTestPage, ScenarioActions, NamedRowsAdmin):
     def run_page(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Asks for the variables, then starts the run or shows what it would do."""
         scenario = get_object_or_404(Scenario, pk=pk)
+        if scenario.is_being_deleted:
+            self.message_user(request, str(BeingDeleted(scenario.name)), messages.ERROR)
+            return HttpResponseRedirect(address(scenario))
         try:
             document = documents.read_document(scenario.document)
         except InvalidDocument as error:

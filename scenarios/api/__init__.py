@@ -4,6 +4,7 @@ from scenarios.api import (
     all_events,
     allow_lists,
     approvals,
+    deletions,
     discovered_services,
     environments,
     events,
@@ -40,7 +41,7 @@ api = DescribedAPI(
 )
 add_problem_handlers(api)
 RESOURCES = (
-    *(health, tokens, scenarios, versions, suites, suite_runs, imports, plans),
+    *(health, tokens, scenarios, versions, deletions, suites, suite_runs, imports, plans),
     *(runs, events, all_events, looks, faults),
     *(schedules, approvals, services, discovered_services, environments, hosts, webhooks, global_stop),
     allow_lists,

@@ -22,6 +22,14 @@ SCENARIO: Example = {
     "changed_at": "2026-01-01T12:00:00Z",
     "changed_by": "ada",
 }
+DELETION: Example = {
+    "scenario": "exchange-latency",
+    "requested_at": "2026-01-01T12:00:00Z",
+    "requested_by": "ada",
+    "total": 50_000,
+    "left": 12_000,
+    "waiting_for": "",
+}
 SUITE: Example = {**SCENARIO, "name": "shop", "title": "What the shop survives", "service": "shop"}
 COUNTS: Example = {
     "survived": 9,

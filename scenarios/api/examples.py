@@ -4,6 +4,7 @@ from scenarios.api.example_documents import DOCUMENT, SUITE_TEXT, Example
 from scenarios.api.example_items import (
     ALLOW_LIST,
     APPROVAL,
+    DELETION,
     ENVIRONMENT,
     ENVIRONMENT_REQUEST,
     EVENT,
@@ -42,6 +43,7 @@ EXAMPLES: dict[str, Example] = {
     "TokenPage": list_one(TOKEN),
     "ScenarioPage": list_one(SCENARIO),
     "StoredScenario": {**SCENARIO, "document": DOCUMENT},
+    "Deletion": DELETION,
     "VersionPage": list_one(VERSION),
     "StoredVersion": {**VERSION, "document": DOCUMENT},
     "SuitePage": list_one(SUITE_IN_LIST),

@@ -22,6 +22,7 @@ class ProblemCode(StrEnum):
     FAULT_NOT_OUTSTANDING = "fault_not_outstanding"
     NOT_WAITING = "not_waiting"
     IN_USE = "in_use"
+    BEING_DELETED = "being_deleted"
     SUITE_RUNNING = "suite_running"
     DISABLED = "disabled"
     SCHEDULE_INVALID = "schedule_invalid"
@@ -58,6 +59,7 @@ MEANINGS = {
     ProblemCode.FAULT_NOT_OUTSTANDING: (409, "Only an outstanding fault can be retried or acknowledged."),
     ProblemCode.NOT_WAITING: (409, "Nothing waits for this approval any more."),
     ProblemCode.IN_USE: (409, "A scenario with unfinished runs or faults cannot be deleted."),
+    ProblemCode.BEING_DELETED: (409, "The scenario is being deleted: it cannot be run or changed."),
     ProblemCode.SUITE_RUNNING: (409, "The suite is running: it cannot be started or deleted."),
     ProblemCode.DISABLED: (409, "The webhook is disabled."),
     ProblemCode.SCHEDULE_INVALID: (409, "The schedule is no longer valid and cannot be resumed."),

@@ -78,9 +78,15 @@ class Resource:
         )
         return self._write(route, gate)
 
-    def delete(self, gate: Gate, *, may_conflict: bool = False) -> Callable[[View], View]:
+    def delete(
+        self, gate: Gate, *, may_conflict: bool = False, may_take_long: bool = False
+    ) -> Callable[[View], View]:
+        """With `may_take_long`, it may answer 202: the deletion is requested, and carried out later."""
         refusals = {**WRITE_REFUSALS, **ITEM_REFUSALS, **_conflict(may_conflict)}
-        route = self.router.delete(self.path, response={204: None, **refusals}, openapi_extra=CONDITIONAL)
+        later = {202: None} if may_take_long else {}
+        route = self.router.delete(
+            self.path, response={204: None, **later, **refusals}, openapi_extra=CONDITIONAL
+        )
         return self._write(route, gate)
 
     def act(

@@ -5,7 +5,8 @@ from http import HTTPStatus
 from typing import Any
 
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from ninja import Query, Router, Schema, Status
 
 from scenarios.api import example_documents
@@ -89,19 +90,30 @@ def get_scenario(request: HttpRequest, name: str) -> Scenario:
     return find_scenario(name)
 
 
-@SCENARIO.put(StoredScenario, needs("scenarios.add_scenario", "scenarios.change_scenario"), body=DOCUMENT)
+@SCENARIO.put(
+    StoredScenario,
+    needs("scenarios.add_scenario", "scenarios.change_scenario"),
+    body=DOCUMENT,
+    may_conflict=True,
+)
 def put_scenario(request: HttpRequest, name: str) -> Scenario:
     """Store the document in the body, or nothing if it is invalid."""
     caller = get_caller(request)
     return stored_scenarios.save_scenario(read_document_named(request, name), by=caller.user)
 
 
-@SCENARIO.delete(needs("scenarios.delete_scenario"), may_conflict=True)
-def delete_scenario(request: HttpRequest, name: str) -> Status[None]:
-    """Delete the scenario; its runs stay. Refused while a run is unfinished or has left a fault."""
+@SCENARIO.delete(needs("scenarios.delete_scenario"), may_conflict=True, may_take_long=True)
+def delete_scenario(request: HttpRequest, response: HttpResponse, name: str) -> Status[None]:
+    """Delete the scenario; its runs stay. Refused while a run is unfinished or has left a fault.
+
+    With more than 500 runs, it answers 202: the watchdog deletes the scenario, `Location` shows how far it
+    is, and meanwhile the scenario cannot be run, scheduled or changed.
+    """
     caller = get_caller(request)
-    remove_scenario(find_scenario(name).name, by=caller.user)
-    return Status(HTTPStatus.NO_CONTENT, None)
+    if remove_scenario(find_scenario(name).name, by=caller.user) is None:
+        return Status(HTTPStatus.NO_CONTENT, None)
+    response["Location"] = reverse("api:scenario_deletion", args=[name])
+    return Status(HTTPStatus.ACCEPTED, None)
 
 
 @router.post(

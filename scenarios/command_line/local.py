@@ -19,7 +19,7 @@ from coordinator_client.command_line.coordinator import (
     RunNotFound,
 )
 from coordinator_client.parsing import parse
-from coordinator_client.records import Change, Event, Fault, PlannedRun, Run, Scenario, Version
+from coordinator_client.records import Change, Deletion, Event, Fault, PlannedRun, Run, Scenario, Version
 from scenarios import models
 from scenarios.command_line.local_allow_lists import LocalAllowLists
 from scenarios.command_line.local_decisions import LocalDecisions
@@ -30,6 +30,7 @@ from scenarios.command_line.local_registrations import LocalRegistrations
 from scenarios.command_line.local_rows import describe_run, find_scenario, get_run, select_runs
 from scenarios.command_line.local_starts import LocalStarts
 from scenarios.command_line.local_suites import LocalSuites
+from scenarios.domain.errors import BeingDeleted
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
 from scenarios.library import imports, preflight, sync
@@ -48,6 +49,7 @@ from scenarios.runs import global_stop
 from scenarios.runs.environments import plan_in
 from scenarios.runs.recovery import undo_now
 from scenarios.suites.documents import read_any
+from scenarios.supervision.readiness import find_deletion_obstacle
 
 WHO = "the command line"
 DIGITS_OF_ID = 32
@@ -93,11 +95,12 @@ class LocalCoordinator(
         row = find_scenario(name)
         return _describe_scenario(row, document=row.document)
 
-    def delete_scenario(self, name: str) -> None:
+    def delete_scenario(self, name: str) -> Deletion | None:
         try:
-            sync.remove_scenario(find_scenario(name).name)
+            requested = sync.remove_scenario(find_scenario(name).name)
         except CannotRemove as error:
             raise CommandRefused(str(error)) from error
+        return None if requested is None else _describe_deletion(requested)
 
     def list_versions(self, name: str, limit: int) -> list[Version]:
         scenario = find_scenario(name)
@@ -134,7 +137,7 @@ class LocalCoordinator(
             parsed = [read_any(document.source) for document in documents]
         try:
             done = sync.sync_scenarios(parsed, prune=prune, only_new=only_new)
-        except (CannotRemove, NameTaken) as error:
+        except (BeingDeleted, CannotRemove, NameTaken) as error:
             raise CommandRefused(f"{error} Nothing was changed.") from error
         return [_describe_change(change) for change in done]
 
@@ -241,6 +244,18 @@ def _describe_scenario(row: models.Scenario, *, document: str = "") -> Scenario:
         "changed_by": row.changed_by.get_username() if row.changed_by else None,
     }
     return parse(Scenario, {**fields, "document": document} if document else fields)
+
+
+def _describe_deletion(row: models.DeletionRequest) -> Deletion:
+    fields = {
+        "scenario": row.name,
+        "requested_at": format_time(row.requested_at),
+        "requested_by": row.requested_by_name,
+        "total": row.total,
+        "left": row.left,
+        "waiting_for": find_deletion_obstacle(row),
+    }
+    return parse(Deletion, fields)
 
 
 def _describe_version(row: Any, version: int, current: str, *, document: str = "") -> Version:

@@ -57,6 +57,15 @@ class ScenarioDeleted(ScenarioError):  # noqa: N818
         super().__init__(f"Scenario {name!r} was deleted; no run was started.")
 
 
+class BeingDeleted(ScenarioDeleted):
+    """The stored scenario is being deleted: nobody can run, schedule or change it."""
+
+    def __init__(self, name: str) -> None:
+        ScenarioError.__init__(
+            self, f"Scenario {name!r} is being deleted; wait until that is done, or use another name."
+        )
+
+
 class InvalidSchedule(ScenarioError):  # noqa: N818
     """The data of a schedule is not valid; `errors` maps a field to a sentence."""
 

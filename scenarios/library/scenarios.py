@@ -3,6 +3,7 @@
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from scenarios.domain.errors import BeingDeleted
 from scenarios.drivers.documents import read_document
 from scenarios.language.document import Document
 from scenarios.library.named_services import save_named_services
@@ -15,10 +16,14 @@ def save_scenario(document: Document, *, by: User | None = None, replace: bool =
     A document that is already stored makes no new version.
 
     Raises:
+        BeingDeleted: the stored scenario of this name is being deleted.
         IntegrityError: `replace` is false, and another document is stored under this name.
     """
-    if (same := Scenario.objects.filter(name=document.name, document=document.source).first()) is not None:
-        return same
+    stored = Scenario.objects.select_related("deletion").filter(name=document.name).first()
+    if stored is not None and stored.is_being_deleted:
+        raise BeingDeleted(document.name)
+    if stored is not None and stored.document == document.source:
+        return stored
     fields = {
         "title": document.title,
         "description": document.description,

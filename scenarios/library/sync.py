@@ -1,7 +1,6 @@
 """Makes the stored scenarios and suites match a set of documents, in one transaction."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,8 +11,9 @@ from django.db.models import ProtectedError
 from scenarios.domain.errors import ScenarioError
 from scenarios.language.document import Document
 from scenarios.library import scenarios as stored_scenarios
-from scenarios.models import Fault, Scenario, Suite
-from scenarios.runs.detaching import detached_runs
+from scenarios.models import DeletionRequest, Scenario, Suite
+from scenarios.runs import deletion_requests
+from scenarios.runs.deletion_requests import count_references, find_removal_obstacle, request_deletion
 from scenarios.suites.documents import SuiteDocument
 from scenarios.suites.storage import SuiteIsRunning, remove_suite, save_suite
 
@@ -62,7 +62,8 @@ def plan_changes(documents: Sequence[AnyDocument], *, prune: bool) -> list[Chang
     keys = [(find_subject(document), document.name) for document in documents]
     changes = [_compare(document, stored.get(key)) for key, document in zip(keys, documents, strict=True)]
     if prune:
-        gone = sorted(stored.keys() - set(keys))
+        going = DeletionRequest.objects.exclude(scenario=None).values_list("scenario__name", flat=True)
+        gone = sorted(stored.keys() - set(keys) - {("scenario", name) for name in going})
         changes += [Change("removed", key[1], stored[key], "", key[0]) for key in gone]
     return changes
 
@@ -107,7 +108,7 @@ def sync_scenarios(
 
 def _remove(change: Change, by: User | None) -> None:
     if change.subject == "scenario":
-        _remove_scenario(change.name, by)
+        remove_scenario(change.name, by=by)
         return
     try:
         remove_suite(change.name, by=by)
@@ -140,42 +141,24 @@ def find_taken_names(changes: Sequence[Change], only_new: Collection[str]) -> li
     ]
 
 
-def remove_scenario(name: str, *, by: User | None = None) -> None:
+@transaction.atomic
+def remove_scenario(name: str, *, by: User | None = None) -> DeletionRequest | None:
     """Delete the scenario; its runs and versions stay.
+
+    If it has many runs, only request it: the watchdog deletes it. Returns the request, also an earlier one.
 
     Raises:
         CannotRemove: a run is unfinished or has left a fault, or something else refers to the scenario.
     """
-    if (scenario := Scenario.objects.filter(name=name).first()) is not None:
-        with prepared_removal(scenario):
-            _remove_scenario(name, by)
-
-
-@contextmanager
-def prepared_removal(scenario: Scenario) -> Iterator[None]:
-    """Within, the scenario can be deleted in a short transaction, however many runs it has.
-
-    Raises:
-        CannotRemove: as above.
-    """
-    check_removal(scenario)
-    with detached_runs("scenario", scenario):
-        yield
-
-
-def check_removal(scenario: Scenario) -> None:
-    """Raises CannotRemove if a run is unfinished or has left a fault."""
-    if obstacle := find_removal_obstacle(scenario):
-        raise CannotRemove(f"Scenario {scenario.name!r} cannot be removed now, because {obstacle}.")
-
-
-@transaction.atomic
-def _remove_scenario(name: str, by: User | None) -> None:
     # The lock makes a run that starts at the same time wait; it is then refused.
     scenario = Scenario.objects.select_for_update().filter(name=name).first()
     if scenario is None:
-        return
+        return None
+    if scenario.is_being_deleted:
+        return DeletionRequest.objects.get(scenario=scenario)
     check_removal(scenario)
+    if (total := count_references(scenario)) > deletion_requests.MAX_AT_ONCE:
+        return request_deletion(scenario, total, by=by)
     scenario.changed_by = by
     try:
         scenario.delete()
@@ -184,12 +167,10 @@ def _remove_scenario(name: str, by: User | None) -> None:
         raise CannotRemove(
             f"Scenario {name!r} cannot be removed, because a {' and a '.join(kinds)} refers to it."
         ) from error
+    return None
 
 
-def find_removal_obstacle(scenario: Scenario) -> str:
-    """Why the scenario cannot be removed now, as the end of a sentence; "" if it can."""
-    if (run := scenario.runs.unfinished().first()) is not None:
-        return f"its run {run.short_id} is {run.get_state_display()}"
-    if (fault := Fault.objects.still_open().filter(run__scenario=scenario).first()) is not None:
-        return f"fault {fault.action!r} of its run {fault.run.short_id} is not undone"
-    return ""
+def check_removal(scenario: Scenario) -> None:
+    """Raises CannotRemove if a run is unfinished or has left a fault."""
+    if obstacle := find_removal_obstacle(scenario):
+        raise CannotRemove(f"Scenario {scenario.name!r} cannot be removed now, because {obstacle}.")

@@ -4,6 +4,7 @@ from scenarios.models import access  # noqa: F401 - its tables, too
 from scenarios.models.allow_lists import AllowList
 from scenarios.models.audit import AuditEntry
 from scenarios.models.charts import RunCharts, ServiceQuery
+from scenarios.models.deletions import DeletionRequest
 from scenarios.models.environments import Environment
 from scenarios.models.faults import MAX_RETRY_DELAY, Fault, FaultQuerySet, Hold
 from scenarios.models.figures import RunFigures
@@ -32,6 +33,7 @@ __all__ = [
     "Approval",
     "ApprovalQuerySet",
     "AuditEntry",
+    "DeletionRequest",
     "Delivery",
     "Environment",
     "Event",

@@ -14,7 +14,7 @@ class AuditEntry(models.Model):
     entrance = models.CharField(
         "through",
         max_length=120,
-        help_text="The control room, the API with a token, or a host's command line.",
+        help_text="The control room, the API with a token, a host's command line, or the watchdog.",
     )
     action = models.CharField(max_length=120)
     target = models.CharField(max_length=300, blank=True, help_text="The address, or the command's words.")

@@ -34,3 +34,8 @@ class Scenario(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_being_deleted(self) -> bool:
+        """No query if the row was read with its `deletion`."""
+        return hasattr(self, "deletion")

@@ -179,8 +179,11 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
     check_may_start(schedule)
     try:
         # Locked, so that nobody changes the document between the check of its approval and its start.
-        locked = Scenario.objects.select_for_update(no_key=True)
-        planned = approvals.plan_run(schedule, locked.get(name=schedule.scenario_name))
+        locked = Scenario.objects.select_for_update(no_key=True, of=("self",)).select_related("deletion")
+        scenario = locked.get(name=schedule.scenario_name)
+        if scenario.is_being_deleted:
+            raise Skipped(f"the scenario {schedule.scenario_name!r} is being deleted")
+        planned = approvals.plan_run(schedule, scenario)
         if lacking := approvals.request_for_locked(schedule, planned):
             raise Skipped(
                 f"{admission.describe_missing_approval(lacking)}; the approval of the schedule is missing"

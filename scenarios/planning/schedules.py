@@ -100,9 +100,13 @@ def check_scenario(schedule: Schedule) -> None:
     if schedule.suite_name:
         check_suite(schedule)
         return
-    scenario = Scenario.objects.filter(name=schedule.scenario_name).first()
+    scenario = Scenario.objects.select_related("deletion").filter(name=schedule.scenario_name).first()
     if scenario is None:
         raise InvalidSchedule({"scenario_name": f"there is no scenario {schedule.scenario_name!r}"})
+    if scenario.is_being_deleted:
+        raise InvalidSchedule(
+            {"scenario_name": f"{scenario.name!r} is being deleted; choose another scenario"}
+        )
     try:
         document = documents.read_document(scenario.document)
         plan_in(document, schedule.variables, schedule.environment)

@@ -7,15 +7,16 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from scenarios.domain.errors import CannotBegin, ScenarioDeleted
+from scenarios.domain.errors import BeingDeleted, CannotBegin, ScenarioDeleted
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.domain.plan import Plan
 from scenarios.drivers.documents import read_document, read_included
 from scenarios.language.document import Document, build_plan
-from scenarios.models import Approval, GlobalStop, Run, RunCharts, Scenario, Schedule
+from scenarios.models import Approval, DeletionRequest, GlobalStop, Run, RunCharts, Scenario, Schedule
 from scenarios.ports import Event
 from scenarios.runs import admission, approval_gate
 from scenarios.runs.environments import add_values, check_services, read_environment
@@ -56,7 +57,7 @@ def start_run(
         CannotBegin: something keeps it from beginning, without `wait`.
         InvalidDocument: the document does not fit the installed drivers.
         InvalidVariables: a value is missing, unknown, or of the wrong kind.
-        ScenarioDeleted: `scenario` is no longer stored.
+        ScenarioDeleted: `scenario` is no longer stored, or is being deleted.
     """
     document = read_document(source)
     included = read_included(document)
@@ -150,12 +151,17 @@ def _refuse_deleted(scenario: Scenario | None) -> None:
 
     Raises:
         ScenarioDeleted: it is no longer stored.
+        BeingDeleted: its deletion has been requested.
     """
     if scenario is None:
         return
     locked = Scenario.objects.select_for_update(no_key=True).filter(pk=scenario.pk)
-    if not locked.values_list("pk", flat=True).first():
+    requested = Exists(DeletionRequest.objects.filter(scenario=OuterRef("pk")))
+    is_being_deleted = locked.values_list(requested, flat=True).first()
+    if is_being_deleted is None:
         raise ScenarioDeleted(scenario.name)
+    if is_being_deleted:
+        raise BeingDeleted(scenario.name)
 
 
 def request_stop(run: Run, *, by: str) -> bool:

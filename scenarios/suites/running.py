@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from scenarios.database.errors import is_away
-from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioDeleted
+from scenarios.domain.errors import BeingDeleted, InvalidDocument, InvalidVariables, ScenarioDeleted
 from scenarios.domain.outcomes import ApprovalState, Outcome, RunState
 from scenarios.domain.suite_states import PROVED, SuiteOutcome, SuiteRunState, TriedState
 from scenarios.models import (
@@ -210,6 +210,8 @@ class _Turn:
                     self._begin(cell, self._dependencies[cell.dependency])
             except (InvalidDocument, InvalidVariables) as error:
                 _note(cell, CellVerdict(TriedState.SKIPPED, f"its scenario cannot be run: {error}"))
+            except BeingDeleted:
+                _note(cell, CellVerdict(TriedState.SKIPPED, "its scenario is being deleted"))
             except (Scenario.DoesNotExist, ScenarioDeleted):
                 _note(cell, CellVerdict(TriedState.SKIPPED, "its scenario is not stored any more"))
             except Service.DoesNotExist:

@@ -14,7 +14,7 @@ from django_tasks.exceptions import TaskException
 from metrics_app.conf import conf
 from scenarios.database.errors import encoding_problem
 from scenarios.domain.worker_commands import WORKER_COMMANDS
-from scenarios.models import Heartbeat, Run
+from scenarios.models import DeletionRequest, Heartbeat, Run
 from scenarios.runs.component_heartbeats import find_trouble
 
 WATCHDOG_SILENT_AFTER = timedelta(seconds=10)
@@ -39,6 +39,11 @@ def find_problem(check: Callable[[], None]) -> str:
     except DatabaseError as error:
         return f"the database does not answer: {error}"
     return ""
+
+
+def find_deletion_obstacle(request: DeletionRequest) -> str:
+    """What keeps the deletion from going on; "" if nothing does."""
+    return request.obstacle or find_problem(watchdog)
 
 
 def database() -> None:

@@ -23,13 +23,14 @@ from scenarios.database.connections import DatabaseThread
 from scenarios.database.errors import is_away
 from scenarios.domain import log_context, outages
 from scenarios.domain.outcomes import STATES_TO_UNDO
+from scenarios.domain.progress import note_progress
 from scenarios.drivers import hosts
 from scenarios.models import Fault, Run
 from scenarios.notifications import deliveries
 from scenarios.notifications.dispatcher import Dispatcher
 from scenarios.planning import approvals
 from scenarios.planning import due as planning_due
-from scenarios.runs import executor, leases, recovery
+from scenarios.runs import deletion_requests, executor, leases, recovery
 from scenarios.runs.component_heartbeats import note_trouble, record_heartbeat
 from scenarios.runs.leases import Claim
 from scenarios.suites import running as suites_running
@@ -81,6 +82,7 @@ class Watchdog:
             Duty("read charts", ROUND_SECONDS, self._read_charts),
             Duty("sweep clusters", SWEEP_EVERY_SECONDS, ClusterSweeper().sweep_all),
             Duty("delete what is old", PRUNE_EVERY_SECONDS, self._prune),
+            Duty("delete what is requested", ROUND_SECONDS, self._carry_on_deletions),
         ]
 
     def stop(self) -> None:
@@ -157,10 +159,21 @@ class Watchdog:
         ]
         for prune in batches:
             while not self._stop.is_set() and await database.call(prune) > 0:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(PRUNE_REST_SECONDS):
-                        await self._stop.wait()
+                await self._rest(PRUNE_REST_SECONDS)
         await database.call(retention.prune_plans, before)
+
+    async def _carry_on_deletions(self, database: DatabaseThread) -> None:
+        for key in await database.call(deletion_requests.list_requests):
+            batch = partial(deletion_requests.carry_on, key, deletion_requests.Pace())
+            while not self._stop.is_set() and (rest := await database.call(batch)):
+                note_progress()
+                await self._rest(rest)
+
+    async def _rest(self, seconds: float) -> None:
+        """Let others write; ends with the watchdog."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
 
     async def _send_messages(self, _database: DatabaseThread) -> None:
         await self._dispatcher.look()

@@ -18,6 +18,7 @@ PAGES = {
     "home": "/admin/",
     "scenarios": "/admin/scenarios/scenario/",
     "scenario": "/admin/scenarios/scenario/2/change/",
+    "scenario-being-deleted": "/admin/scenarios/scenario/{retired}/change/",
     "new-scenario": "/admin/scenarios/scenario/add/",
     "new-test": "/admin/scenarios/scenario/new-test/?service=exchange",
     "new-test-of-a-fault": "/admin/scenarios/scenario/new-test/?service=exchange&break=redis-paused",
@@ -74,7 +75,10 @@ PAGES = {
 A_FAULT_IS_LEFT = """
 from django.db import transaction
 from scenarios.domain.outcomes import Rollback
+from scenarios.drivers.documents import read_document
+from scenarios.library.scenarios import save_scenario
 from scenarios.library.services import register_service
+from scenarios.models import DeletionRequest, Run
 from tests.integration.scenarios.runs.outside_rows import a_webhook
 from tests.integration.scenarios.story_rows import Telling
 register_service("gone", "http://127.0.0.1:1")
@@ -83,7 +87,13 @@ with transaction.atomic():
     telling = Telling()
     telling.begin(service="gone")
     telling.finish(Rollback.DIRTY)
-print(telling.run.pk, telling.run.faults.get().pk, webhook.pk, webhook.deliveries.first().pk)
+# It cannot be deleted before its fault is undone.
+source = telling.run.document.replace("name: exchange-latency", "name: retired", 1)
+retired = save_scenario(read_document(source))
+Run.objects.filter(pk=telling.run.pk).update(scenario=retired)
+DeletionRequest.objects.create(scenario=retired, requested_by_name="ann", total=50_000, left=12_000)
+fault = telling.run.faults.get()
+print(telling.run.pk, fault.pk, webhook.pk, webhook.deliveries.first().pk, retired.pk)
 """
 
 
@@ -182,7 +192,7 @@ class ControlRoom:
         ended = self.run("exchange-latency")
         self.installed.manage("scenario", "follow", ended)  # to its own end: it holds the exchange until then
         told = self.installed.manage("shell", "--no-imports", "-c", A_FAULT_IS_LEFT).split()
-        left = dict(zip(("left", "fault", "webhook", "delivery"), told, strict=True))
+        left = dict(zip(("left", "fault", "webhook", "delivery", "retired"), told, strict=True))
         told = self.installed.manage("shell", "--no-imports", "-c", A_RUN_AWAITS_APPROVAL).split()
         names = ("awaiting", "approval", "schedule", "schedules_approval", "service")
         suite = self.installed.manage("shell", "--no-imports", "-c", A_SUITE_HAS_RUN).split()

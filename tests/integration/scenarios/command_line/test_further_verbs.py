@@ -13,6 +13,7 @@ from scenarios.library import services
 from scenarios.management.commands import scenario as command
 from scenarios.models import Fault, Scenario, Schedule, Webhook
 from scenarios.models.access import ApiToken
+from scenarios.runs import deletion_requests
 from tests.command_line import CommandLine
 from tests.in_process_api import in_process_client
 from tests.integration.scenarios.story_rows import DOCUMENT, Telling
@@ -62,6 +63,25 @@ def test_scenario_is_deleted_unless_it_is_needed(scenario: CommandLine) -> None:
     assert scenario("delete", "another", "--json").json == {"deleted": "another"}
     missing = scenario("delete", "anotter")
     assert (missing.code, "There is no scenario 'anotter'" in missing.err) == (2, True)
+
+
+def test_deletion_of_a_scenario_with_many_runs_tells_how_far_it_is(
+    scenario: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion_requests, "MAX_AT_ONCE", 0)
+    Telling().finish()
+    asked = scenario("delete", NAME)
+    assert (asked.code, "1 of 1 are left" in asked.out) == (0, True)
+    assert "It does not go on: " in asked.out  # no watchdog has reported
+    (key,) = deletion_requests.list_requests()
+    pace = deletion_requests.Pace()
+    assert deletion_requests.carry_on(key, pace)
+    told = scenario("delete", NAME, "--json").json["being_deleted"]
+    assert (told["scenario"], told["total"], told["left"]) == (NAME, 1, 0)
+    refused = scenario("run", NAME)
+    assert (refused.code, "is being deleted" in refused.err) == (2, True)
+    assert not deletion_requests.carry_on(key, pace)
+    assert scenario("delete", NAME).code == 2
 
 
 def test_outstanding_fault_is_acknowledged_once(scenario: CommandLine) -> None:

@@ -1,0 +1,58 @@
+"""Deletions that take longer than a request."""
+
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from scenarios.models.scenarios import Scenario
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+class DeletionRequest(models.Model):
+    """A scenario or a person to whom many rows refer. The watchdog deletes it in small steps; this row goes
+    with it. Meanwhile nobody can use it.
+    """
+
+    scenario = models.OneToOneField(Scenario, models.CASCADE, null=True, related_name="deletion")
+    person = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="deletion"
+    )
+    requested_at = models.DateTimeField(default=timezone.now)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    requested_by_name = models.CharField(max_length=150, help_text="Outlives the account.")
+    total = models.PositiveIntegerField(help_text="How many rows referred to it when this was requested.")
+    left = models.PositiveIntegerField(help_text="How many of them still do.")
+    obstacle = models.CharField(max_length=500, blank=True, help_text="What keeps it from being deleted now.")
+
+    class Meta:
+        ordering = ["pk"]
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(
+                name="deletion_of_one_thing", condition=Q(scenario__isnull=True) ^ Q(person__isnull=True)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"the deletion of {self.name!r}"
+
+    @property
+    def owner(self) -> "Scenario | User":
+        """What is deleted."""
+        found = self.scenario or self.person
+        assert found is not None  # noqa: S101 - by the constraint
+        return found
+
+    @property
+    def name(self) -> str:
+        return str(self.owner)
+
+    @property
+    def done(self) -> int:
+        """How many rows no longer refer to it."""
+        return max(self.total - self.left, 0)

@@ -1,0 +1,199 @@
+"""Deletes scenarios and people to whom many rows refer, in short transactions.
+
+Django would change or delete all of these rows in one transaction; on SQLite, nobody could write meanwhile.
+Instead, a request is stored, which keeps the scenario or person from being used, and the watchdog carries it
+out.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Model, ProtectedError, Q, QuerySet
+from django.utils.text import capfirst
+
+from scenarios.access import audit
+from scenarios.domain.counts import format_count
+from scenarios.domain.outcomes import RunState
+from scenarios.models import Approval, DeletionRequest, Fault, Run, Scenario, Suite, SuiteRun
+from scenarios.runs.approval_gate import format_user_name
+
+# What has fewer references is deleted at once.
+MAX_AT_ONCE = 500
+# How long a batch may keep other writers waiting, and how long they have to themselves after it, at least.
+BATCH_SECONDS = 0.1
+REST_SECONDS = 0.02
+FIRST_ROWS, MIN_ROWS, MAX_ROWS = 50, 10, 2_000
+Owner = Scenario | User
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Rows that refer to a scenario or person. They outlive it if the field can be empty."""
+
+    model: type[Model]
+    name: str
+    condition: Q = field(default_factory=Q)
+
+    def select(self, owner: Owner) -> QuerySet[Any]:
+        rows: QuerySet[Any] = self.model._base_manager.filter(self.condition, **{self.name: owner.pk})  # noqa: SLF001 - documented by Django
+        return rows.order_by()
+
+    def clear(self, rows: QuerySet[Any]) -> int:
+        """Let the rows refer to nobody, or delete them; returns how many."""
+        if self.model._meta.get_field(self.name).null:  # noqa: SLF001 - documented by Django
+            return rows.update(**{self.name: None})
+        return rows.delete()[0]
+
+
+ENDED = Q(state=RunState.FINISHED)
+# Those of which there may be many. All others go with the scenario or person.
+REFERENCES: Mapping[type[Owner], Sequence[Reference]] = {
+    Scenario: (Reference(Run, "scenario", ENDED),),
+    User: (
+        Reference(Run, "started_by", ENDED),
+        Reference(SuiteRun, "started_by"),
+        Reference(Approval, "asked_by"),
+        Reference(Approval, "decided_by"),
+        Reference(Scenario.history.model, "history_user"),
+        Reference(Suite.history.model, "history_user"),
+        Reference(LogEntry, "user"),
+    ),
+}
+
+
+class Pace:
+    """How many rows a batch has, so that it lasts about BATCH_SECONDS on this machine."""
+
+    def __init__(self) -> None:
+        self.rows = FIRST_ROWS
+
+    def note(self, rows: int, seconds: float) -> None:
+        fitting = int(rows * BATCH_SECONDS / max(seconds, 0.001))
+        self.rows = min(max(fitting, MIN_ROWS), 2 * self.rows, MAX_ROWS)
+
+
+def count_references(owner: Owner) -> int:
+    return sum(reference.select(owner).count() for reference in REFERENCES[type(owner)])
+
+
+def delete_person(person: User, *, by: User | None) -> DeletionRequest | None:
+    """Delete the account, or return the request for its deletion; it then cannot be used any more."""
+    with transaction.atomic():
+        person = User.objects.select_for_update().get(pk=person.pk)
+        if (request := DeletionRequest.objects.filter(person=person).first()) is not None:
+            return request
+        if (total := count_references(person)) > MAX_AT_ONCE:
+            User.objects.filter(pk=person.pk).update(is_active=False)
+            return request_deletion(person, total, by=by)
+        person.delete()
+    return None
+
+
+def request_deletion(owner: Owner, total: int, *, by: User | None) -> DeletionRequest:
+    """Must be called in a transaction that has locked the owner's row."""
+    kind = "scenario" if isinstance(owner, Scenario) else "person"
+    return DeletionRequest.objects.create(
+        **{kind: owner},
+        requested_by=by,
+        requested_by_name=format_user_name(by),
+        total=total,
+        left=total,
+    )
+
+
+def find_removal_obstacle(scenario: Scenario) -> str:
+    """Why the scenario cannot be removed now, as the end of a sentence; "" if it can."""
+    if (run := scenario.runs.unfinished().first()) is not None:
+        return f"its run {run.short_id} is {run.get_state_display()}"
+    if (fault := Fault.objects.still_open().filter(run__scenario=scenario).first()) is not None:
+        return f"fault {fault.action!r} of its run {fault.run.short_id} is not undone"
+    return ""
+
+
+def list_requests() -> list[int]:
+    """The keys of all requests, the oldest first."""
+    return list(DeletionRequest.objects.order_by("pk").values_list("pk", flat=True))
+
+
+def carry_on(key: int, pace: Pace) -> float:
+    """Carry out one batch of the request, or delete what it is for if no batch is left.
+
+    Returns the seconds to rest before the next batch; 0.0 if there is none, or none now. Several watchdogs
+    leave the request to the one that is in its transaction.
+    """
+    request = DeletionRequest.objects.select_related("scenario", "person").filter(pk=key).first()
+    if request is None:
+        return 0.0
+    owner = request.owner
+    for reference in REFERENCES[type(owner)]:
+        # Found before the transaction begins, in which others may have to wait.
+        if keys := _find_rows(reference, owner, pace.rows):
+            if (lasted := _clear(key, reference, owner, keys)) is None:
+                return 0.0
+            pace.note(len(keys), lasted)
+            return max(lasted, REST_SECONDS)
+    _finish(key)
+    return 0.0
+
+
+def _find_rows(reference: Reference, owner: Owner, at_most: int) -> list[Any]:
+    """A run that may have left something injected is kept until the last step, which is then refused."""
+    rows = reference.select(owner)
+    if isinstance(owner, Scenario):
+        rows = rows.exclude(pk__in=_list_runs_with_open_faults())
+    return list(rows.values_list("pk", flat=True)[:at_most])
+
+
+def _list_runs_with_open_faults() -> list[UUID]:
+    return list(Fault.objects.still_open().order_by().values_list("run", flat=True).distinct())
+
+
+def _lock(key: int) -> DeletionRequest | None:
+    """None if it has been carried out, or another process works on it."""
+    return DeletionRequest.objects.select_for_update(skip_locked=True).filter(pk=key).first()
+
+
+def _clear(key: int, reference: Reference, owner: Owner, keys: Sequence[Any]) -> float | None:
+    """The seconds for which others may have had to wait; None if another process works on it."""
+    with transaction.atomic():
+        if (request := _lock(key)) is None:
+            return None
+        begun = time.monotonic()
+        reference.clear(reference.select(owner).filter(pk__in=keys))
+        request.left = max(request.left - len(keys), 0)
+        request.save(update_fields=["left"])
+    return time.monotonic() - begun
+
+
+@transaction.atomic
+def _finish(key: int) -> None:
+    if (request := _lock(key)) is None:
+        return
+    owner, name, kind, obstacle = request.owner, request.name, "person", ""
+    if isinstance(owner, Scenario):
+        kind, obstacle = "scenario", find_removal_obstacle(owner)
+        owner.changed_by = request.requested_by  # the author of the history's last entry
+    if not obstacle:
+        try:
+            with transaction.atomic():
+                owner.delete()
+        except ProtectedError as error:
+            kinds = sorted({str(row._meta.verbose_name) for row in error.protected_objects})  # noqa: SLF001 - documented by Django
+            obstacle = f"a {' and a '.join(kinds)} refers to it"
+    if obstacle:
+        DeletionRequest.objects.filter(pk=key).update(obstacle=obstacle[:500])
+        return
+    rows = format_count(request.total, "row")
+    audit.record_duty(
+        request.requested_by_name,
+        f"{kind} delete",
+        name,
+        f"{capfirst(kind)} deleted, as requested at {request.requested_at:%Y-%m-%d %H:%M:%S} UTC; "
+        f"{rows} referred to it.",
+    )
