@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-        ("scenarios", "0046_reworded_fields"),
+        ("scenarios", "0047_progress_of_loads"),
     ]
 
     operations = [
