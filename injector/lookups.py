@@ -58,7 +58,7 @@ def _begin(question: _Question) -> "Future[list[AddressInfo]]":
         if (running := _running.get(question)) is not None:
             return running  # do not ask a name server that hangs again
         answer: Future[list[AddressInfo]] = Future()
-        answer.set_running_or_notify_cancel()  # whoever gives up does not cancel it for the others
+        answer.set_running_or_notify_cancel()  # a caller that gives up does not cancel it for the others
         # A daemon, so that the process can end while the resolver hangs, which may take half a minute.
         threading.Thread(target=_answer, args=(question, answer), name="lookup", daemon=True).start()
         _running[question] = answer
