@@ -100,7 +100,7 @@ def list_schedules(session: Session, **_options: Any) -> int:
 
 def show_schedule(session: Session, schedule: str, **_options: Any) -> int:
     found = session.coordinator.find_schedule(schedule)
-    when = f"{escape_text(found.in_words or found.cron)}, {escape_text(found.time_zone)}"
+    when = escape_text(found.in_words or f"{found.cron}, {found.time_zone}")
     lines = [
         f"[bold]{escape_text(found.name)}[/bold] runs {escape_text(found.subject)}: {when}",
         f"Next (UTC): {format_next_time(found)}",

@@ -137,7 +137,8 @@ def test_schedule_of_a_suite_is_set_by_a_user_and_listed(either: CommandLine, wa
         wrong = either("schedule", "set", "weekly", "--suite", "shopp", "--cron", "0 3 * * SUN")
         assert (wrong.code, "there is no suite 'shopp'" in wrong.err) == (2, True)
     assert "suite shop" in either("schedule", "list").out
-    assert "runs suite shop:" in either("schedule", "show", "weekly").out
+    shown = either("schedule", "show", "weekly").out
+    assert ("runs suite shop:" in shown, shown.count("UTC"), shown.count("Next (UTC)")) == (True, 2, 1)
     assert either("schedule", "show", "weekly", "--json").json["suite"] == "shop"
 
 
