@@ -173,8 +173,7 @@ class Program:
     def _end(self, record: Record, status: str) -> None:
         """End the fault, even if that cannot be recorded."""
         kind = KINDS[record["kind"]]
-        with contextlib.suppress(Refusal):
-            self._store.write(record["id"], {**record, "status": status, "ended_at": now()})
+        self._store.end(record, status)
         if kind.is_guarded:
             end_guardian(record, self._store)
         else:

@@ -200,8 +200,7 @@ class Guardian:
                     self._write(held)
             current = self._store.read(self._id)
             if current is not None and current["status"] == "active":
-                with contextlib.suppress(Refusal):  # the disk is full: the next call sweeps
-                    self._store.write(self._id, {**current, "status": "ended", "ended_at": now()})
+                self._store.end(current, "ended")
         if kind.lingers:
             self._write({**held, "over": True})
             kind.linger(record, self._store)

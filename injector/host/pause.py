@@ -107,18 +107,19 @@ class Pause(Kind):
 
 def has_frozen(store: Store, freezer: str, but: str) -> bool:
     """Whether a fault other than `but` holds the unit."""
-    return any(other["target"].get("freezer") == freezer for other in store.active("pause", but=but))
+    return any(other["target"].get("freezer") == freezer for other in store.holding("pause", but))
 
 
 def check_freezer(unit: str, freezer: str, store: Store) -> None:
     """Raises Refusal if somebody else has frozen the unit, because the undo would thaw it."""
-    if read_text(freezer) == "1" and not has_frozen(store, freezer, ""):
+    own = [other["target"].get("freezer") for other in store.active("pause")]
+    if read_text(freezer) == "1" and freezer not in own:
         raise Refusal(f"the unit {unit!r} is frozen already, and not by this program")
 
 
 def list_paused(store: Store, but: str) -> set[Process]:
     """The processes that other faults hold."""
-    found = store.active("pause", but=but)
+    found = store.holding("pause", but)
     return {(pid, start) for record in found for pid, start in record["target"]["processes"]}
 
 

@@ -153,6 +153,23 @@ class Store:
             if record.get("status") == "active" and record["kind"] in kinds and record["id"] != but
         ]
 
+    def holding(self, kind: str, but: str) -> list[Record]:
+        """The same for those whose lease is not over: an undo leaves to them what they have, too.
+
+        A record may say "active" for longer, because a full disk kept its end from being written.
+        """
+        return [record for record in self.active(kind, but=but) if record["until"] > now()]
+
+    def end(self, record: Mapping[str, Any], status: str) -> None:
+        """Record that the fault has ended; where the disk is too full for that, forget it."""
+        ended = {**record, "status": status, "ended_at": now()}
+        try:
+            self.write(record["id"], ended)
+        except Refusal:
+            self.forget(record["id"])
+            with contextlib.suppress(Refusal):  # there may be room now
+                self.write(record["id"], ended)
+
     def find_table(self) -> str:
         """The nftables table with the rules of this state directory only.
 

@@ -68,9 +68,7 @@ class Stop(UnitKind):
     def undo(self, record: Record, store: Store, held: Json) -> None:
         del held
         unit = record["target"]["unit"]
-        others = [
-            other for other in store.active("stop", but=record["id"]) if other["target"]["unit"] == unit
-        ]
+        others = [other for other in store.holding("stop", record["id"]) if other["target"]["unit"] == unit]
         if not others:
             call_systemctl("start", "--no-block", "--", unit)
             deadline = time.monotonic() + END_SECONDS

@@ -16,7 +16,7 @@ from injector.host.arguments import Refusal
 from injector.host.kinds import KINDS
 from injector.host.pause import check_freezer
 from injector.host.processes import identify, is_stopped
-from injector.host.store import Store
+from injector.host.store import Store, now
 from tests.servers.loopback import wait_for
 from tests.servers.target_host import (
     PROGRAM,
@@ -135,8 +135,8 @@ def test_a_frozen_unit_with_two_faults_is_thawed_after_the_second(tmp_path: Path
     store, pause, freezer = Store(str(tmp_path)), KINDS["pause"], tmp_path / "cgroup.freeze"
     target = {"unit": "shop.service", "freezer": str(freezer), "processes": []}
     records = [
-        {"id": fault_id, "kind": "pause", "target": target, "status": "active", "boot": "1", "until": 1.0}
-        for fault_id in ("f1", "f2")
+        {"id": name, "kind": "pause", "target": target, "status": "active", "boot": "1", "until": now() + 600}
+        for name in ("f1", "f2")
     ]
     for record in records:
         store.write(str(record["id"]), record)

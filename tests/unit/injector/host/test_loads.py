@@ -15,6 +15,7 @@ from tests.servers.loopback import wait_for
 from tests.servers.target_host import (
     TargetHost,
     read_state,
+    wait_until_continued,
 )
 
 
@@ -86,6 +87,32 @@ def host_on_its_disk(tmp_path: Path, options: str) -> TargetHost:
     (tmp_path / "state").mkdir()
     mount = f'mount -t tmpfs -o {options},mode=700 none "$0" && exec "$@"'
     return TargetHost(tmp_path, [*small_disk.NAMESPACE, "sh", "-c", mount, f"{tmp_path}/state"])
+
+
+@pytest.mark.small_disk
+def test_a_fault_whose_end_the_full_disk_did_not_record_keeps_nothing_paused(
+    tmp_path: Path, shop: int, pid_file: Path
+) -> None:
+    host = host_on_its_disk(tmp_path, "size=256k")
+    program = shlex.join(host.command[len(host.inside) :])
+    script = ""
+    for do, fault_id, lease in (("inject", "f1", 600), ("remove", "f1", 600), ("inject", "f2", 2)):
+        kind = {"kind": "pause", "arguments": {"pidfile": str(pid_file)}}
+        request = tmp_path / f"{do}-{fault_id}"
+        request.write_text(json.dumps({"do": do, "id": fault_id, "lease": lease, **kind}))
+        is_full = do == "remove"
+        script += f"dd if=/dev/zero of={host.state}/full bs=4k status=none; " if is_full else ""
+        script += f"{program} <{request}; rm -f {host.state}/full; "
+    command = [*host.inside, "sh", "-c", f"{script} exec sleep 600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+        assert running.stdout is not None
+        try:
+            answers = [json.loads(running.stdout.readline()) for _ in range(3)]
+            assert [answer["ok"] for answer in answers] == [True, True, True], answers
+            assert answers[1]["was_there"]
+            wait_until_continued(shop)
+        finally:
+            running.kill()
 
 
 @pytest.mark.small_disk
