@@ -1,5 +1,5 @@
 """What stays fast with many rows: `python benchmarks/many_rows.py [--scenarios N] [--runs N]
-[--postgresql]`.
+[--postgresql] [--only-deletions]`.
 
 Lists of services among many scenarios; lists with their filters, outstanding faults, the watchdog's checks,
 the retention, and deletions among many runs that have ended, each with ten events and two faults. On a
@@ -26,7 +26,9 @@ from tests.servers.postgresql import postgresql, programs
 SERVER = {"fsync": "on", "shared_buffers": "1GB", "maintenance_work_mem": "256MB", "max_wal_size": "8GB"}
 
 
-def measure(goals: Goals, *, scenarios: int, runs: int, times: int, batches: int) -> None:
+def measure(
+    goals: Goals, *, scenarios: int, runs: int, times: int, batches: int, only_deletions: bool
+) -> None:
     """On the database of the settings, which is filled first."""
     from benchmarks.rows import deletion, fill, lists, measure  # noqa: PLC0415 - needs Django's settings
     from scenarios.models import Run, Scenario  # noqa: PLC0415
@@ -37,11 +39,12 @@ def measure(goals: Goals, *, scenarios: int, runs: int, times: int, batches: int
         fill.fill_with_scenarios(scenarios)
         fill.fill_with_runs(runs)
     print(f"among {scenarios} scenarios, and {runs} runs that have ended", flush=True)
-    measure.measure_requests(goals, times)
-    lists.measure_lists(goals)
-    measure.measure_look(goals, times)
-    measure.measure_retention(goals, batches)
-    lists.vacuum(goals)
+    if not only_deletions:
+        measure.measure_requests(goals, times)
+        lists.measure_lists(goals)
+        measure.measure_look(goals, times)
+        measure.measure_retention(goals, batches)
+        lists.vacuum(goals)
     deletion.measure_deletions(goals)
 
 
@@ -52,6 +55,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--batches", type=int, default=100)
     parser.add_argument("--postgresql", action="store_true")
+    parser.add_argument("--only-deletions", action="store_true")
     options = parser.parse_args()
     with ExitStack() as stack:
         if options.postgresql:
