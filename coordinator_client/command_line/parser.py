@@ -18,6 +18,8 @@ ELSEWHERE = {
     "logs": "follow",
     "ls": "list",
     "rm": "delete",
+    "scenario": "list",
+    "scenarios": "list",
     "start": "run",
     "view": "show",
     "watch": "follow",

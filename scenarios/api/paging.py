@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from ninja import Schema
@@ -179,5 +181,8 @@ def add_next_link(request: HttpRequest, response: HttpResponse, cursor: str) -> 
     """The whole address of the next page, with the same filters: https://www.rfc-editor.org/rfc/rfc8288"""
     parameters = request.GET.copy()
     parameters["cursor"] = cursor
-    address = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+    public = urlsplit(settings.PUBLIC_URL)
+    # In production alone, the proxy in front is believed when it says that the caller speaks TLS.
+    scheme = public.scheme if public.netloc == request.get_host() else request.scheme
+    address = f"{scheme}://{request.get_host()}{request.path}?{parameters.urlencode()}"
     response["Link"] = f'<{address}>; rel="next"'

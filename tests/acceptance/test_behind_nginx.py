@@ -133,10 +133,13 @@ def test_below_a_prefix_every_link_and_file_is_there(tmp_path: Path) -> None:
             links = Links()
             links.feed(home)
             assert [link for link in sorted(links.found) if not link.startswith(f"{PREFIX}/")] == []
-            assert {f"{PREFIX}{path}" for path in (STATIC, "/admin/scenarios/run/")} <= links.found
+            without_versions = {link.partition("?")[0] for link in links.found}
+            assert {f"{PREFIX}{path}" for path in (STATIC, "/admin/scenarios/run/")} <= without_versions
             for link in (*filter(is_file, sorted(links.found)), f"{PREFIX}/admin/scenarios/run/"):
                 browser.open(f"https://localhost:{port}{link}")
             assert f'"{PREFIX}/api/v1/scenarios"' in browser.open(f"{below}/api/v1/openapi.json")[1]
+            following = browser.open(f"{below}/api/v1/allow-lists?limit=1")[2]["Link"]
+            assert following.startswith(f"<{below}/api/v1/allow-lists?limit=1&cursor=")
             kept = browser.open(f"https://localhost:{other}{PREFIX}/admin/login/?next={PREFIX}/admin/")[1]
             assert f"{PREFIX}{STATIC}" in kept
         # Prometheus and health checks ask the web process itself, without the prefix.

@@ -67,6 +67,18 @@ def test_link_header_leads_through_the_pages_with_the_same_filters(ci: Program) 
     assert ids == [str(run.pk) for run in clean]
 
 
+@pytest.mark.parametrize(
+    ("public", "scheme"), [("https://testserver/below", "https"), ("https://other.example", "http")]
+)
+def test_link_header_has_the_scheme_that_this_host_is_public_with(
+    public: str, scheme: str, ci: Program, settings: Any
+) -> None:
+    settings.PUBLIC_URL = public
+    finished_runs(2)
+    link = parse_links(ci.get("runs?limit=1")["Link"])["next"]
+    assert link.startswith(f"{scheme}://testserver/api/v1/runs?limit=1&cursor=")
+
+
 def parse_links(header: str) -> dict[str, str]:
     return {rel: address for address, rel in re.findall(r'<([^>]*)>; rel="(\w+)"', header)}
 
