@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from injector.corruption import corrupt
 from injector.faults import Direction, Fault
 
 MAX_WAITING_BYTES = 256 * 1024
@@ -241,11 +242,7 @@ class Pipe:
 
     def _corrupt(self, data: bytes) -> bytes:
         share = self._find_effects().corrupt
-        if not share:
-            return data
-        return bytes(
-            byte ^ (1 << self._dice.randrange(8)) if self._dice.random() < share else byte for byte in data
-        )
+        return corrupt(data, share, self._dice) if share else data
 
     def _hold_source(self) -> None:
         is_full = self._is_sink_full or self.waiting_bytes + self._held_bytes > MAX_WAITING_BYTES
