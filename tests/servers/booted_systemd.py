@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 UNIT = """\
@@ -22,8 +23,11 @@ def can_be_had() -> bool:
     return programs and os.geteuid() == 0
 
 
-def run(folder: Path, program: Path, *files: Path) -> str:
-    """What the program writes that is run there, as root, when the system is up; the files are beside it."""
+def run(folder: Path, program: Path, *files: Path, places: Mapping[str, Path] | None = None) -> str:
+    """What the program writes that is run there, as root, when the system is up; the files are beside it.
+
+    `places` are paths there, with the files and folders that are found there and cannot be changed.
+    """
     for file in files:
         shutil.copy(file, folder)
     shutil.copy(program, folder / "trials.py")
@@ -36,13 +40,14 @@ def run(folder: Path, program: Path, *files: Path) -> str:
         f"--machine=probe-{os.getpid()}",
     ]
     command += [f"--bind-ro={folder}/probe.service:/run/systemd/system/probe.service"]
+    command += [f"--bind-ro={outside}:{inside}" for inside, outside in (places or {}).items()]
     command += ["--boot", "systemd.firstboot=off", "systemd.unit=probe.service"]
     ended = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
         env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"},
     )
