@@ -60,7 +60,7 @@ def run(script: str) -> str:
 
 
 def run_in_repository(box: str) -> None:
-    run(f"cd /opt/test-coordinator\n{box}")
+    run(f"{FUNCTION}\ncd /opt/test-coordinator\n{box}")
 
 
 def coordinator(words: str) -> str:
