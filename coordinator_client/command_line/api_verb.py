@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from coordinator_client.command_line import exit_codes
-from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.coordinator import CommandRefused, Coordinator
 from coordinator_client.command_line.files import find_file, read_content
 from coordinator_client.command_line.verbs import Session, add_verb
 from coordinator_client.errors import RefusedError, UnexpectedAnswerError
-from coordinator_client.profiles import read_profile
 
 if TYPE_CHECKING:
     from coordinator_client.exchanges import Response
-    from coordinator_client.synchronous.client import Client
 
 PREFIX = "/api/v1/"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -66,26 +64,22 @@ def send_request(
     paginate: bool,
     **_options: Any,
 ) -> int:
-    from coordinator_client.synchronous.client import Client  # noqa: PLC0415 - not for --help
-
     method = method or ("GET" if source is None else "POST")
     if paginate and method != "GET":
         raise CommandRefused(f"'--paginate' reads lists; it cannot be used with {method}.")
     content = b"" if source is None else read_content(find_file(Path(source)))
     sent = {"Content-Type": _find_type(method, source)} if content else {}
-    place = session.place
-    found = read_profile(place.profile, server=place.server, authority=place.authority)
-    with Client(found.server, found.token, authority=found.authority) as client:
-        address = _locate(client.server, path)
-        try:
-            if paginate:
-                session.terminal.document({"items": _read_pages(client, address, dict(headers))})
-                return exit_codes.DONE
-            response = client.request(method, address, content=content, headers={**sent, **dict(headers)})
-        except RefusedError as error:
-            _explain(session, address, error)
-            return exit_codes.REFUSED
-        _write(session, client, response)
+    coordinator = session.coordinator
+    address = _locate(coordinator.place, path)
+    try:
+        if paginate:
+            session.terminal.document({"items": _read_pages(coordinator, address, dict(headers))})
+            return exit_codes.DONE
+        response = coordinator.request(method, address, content=content, headers={**sent, **dict(headers)})
+    except RefusedError as error:
+        _explain(session, address, error)
+        return exit_codes.REFUSED
+    _write(session, response)
     return exit_codes.DONE
 
 
@@ -104,24 +98,24 @@ def _locate(server: str, path: str) -> str:
     return quote(below, safe=UNRESERVED)
 
 
-def _read_pages(client: "Client", address: str, headers: dict[str, str]) -> list[Any]:
+def _read_pages(coordinator: Coordinator, address: str, headers: dict[str, str]) -> list[Any]:
     items: list[Any] = []
     page_address = address
     while True:
-        page = client.request("GET", page_address, headers=headers).json(client.server)
+        page = coordinator.request("GET", page_address, headers=headers).json(coordinator.place)
         try:
             items += page["items"]
             cursor = page["next_cursor"]
         except (KeyError, TypeError):
-            raise UnexpectedAnswerError(client.server, "without a list") from None
+            raise UnexpectedAnswerError(coordinator.place, "without a list") from None
         if not cursor:
             return items
         page_address = f"{address}{'&' if '?' in address else '?'}{urlencode({'cursor': cursor})}"
 
 
-def _write(session: Session, client: "Client", response: "Response") -> None:
+def _write(session: Session, response: "Response") -> None:
     if response.content and "json" in response.headers.get("content-type", ""):
-        session.terminal.document(response.json(client.server))
+        session.terminal.document(response.json(session.coordinator.place))
     else:
         session.terminal.text(response.content)
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from coordinator_client.command_line.allow_lists import AllowLists
 from coordinator_client.command_line.decisions import Decisions
@@ -24,6 +24,9 @@ from coordinator_client.records import (
     Scenario,
     Version,
 )
+
+if TYPE_CHECKING:
+    from coordinator_client.exchanges import Response
 
 MAX_NAMES_LISTED = 10
 
@@ -147,6 +150,16 @@ class Coordinator(Registrations, Environments, AllowLists, Decisions, Feeds, Sui
     """All methods may raise CoordinatorError; InvalidDocumentError and InvalidVariablesError say where."""
 
     def close(self) -> None: ...
+
+    def request(
+        self, method: str, path: str, *, content: bytes = b"", headers: Mapping[str, str]
+    ) -> "Response":
+        """Send any request of the API.
+
+        Raises:
+            CommandRefused: this is the machine itself, which is not asked over the API.
+            RefusedError: the API refused the request.
+        """
 
     def read_version(self) -> str:
         """The version of the coordinator."""

@@ -32,7 +32,7 @@ from coordinator_client.errors import (
     NotUnderstoodError,
     UnavailableError,
 )
-from coordinator_client.exchanges import PAGE_SIZE
+from coordinator_client.exchanges import PAGE_SIZE, Response
 from coordinator_client.following import FollowedFeed, FollowedRun
 from coordinator_client.records import (
     STATES_TO_UNDO,
@@ -65,6 +65,11 @@ class RemoteCoordinator(
 
     def close(self) -> None:
         self._client.close()
+
+    def request(
+        self, method: str, path: str, *, content: bytes = b"", headers: Mapping[str, str]
+    ) -> Response:
+        return self._client.request(method, path, content=content, headers=headers)
 
     # Scenarios
 

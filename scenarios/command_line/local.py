@@ -18,6 +18,7 @@ from coordinator_client.command_line.coordinator import (
     RunFilter,
     RunNotFound,
 )
+from coordinator_client.exchanges import Response
 from coordinator_client.parsing import parse
 from coordinator_client.records import Change, Deletion, Event, Fault, PlannedRun, Run, Scenario, Version
 from scenarios import models
@@ -72,6 +73,10 @@ class LocalCoordinator(
 
     def close(self) -> None:
         """The connection to the database belongs to Django."""
+
+    def request(self, *_what: Any, **_more: Any) -> Response:
+        hint = "give '--server URL' or '--profile NAME'"
+        raise CommandRefused(f"'api' asks a coordinator over its API; {hint}.")
 
     # Scenarios
 

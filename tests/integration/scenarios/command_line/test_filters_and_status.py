@@ -95,6 +95,16 @@ def test_status_shows_a_run_and_what_it_has_left(either: CommandLine) -> None:
     assert (missing.code, "There is no run" in missing.err) == (2, True)
 
 
+def test_api_is_asked_of_another_coordinator_only(either: CommandLine, way: str) -> None:
+    left_dirty(), ended_clean()
+    done = either("api", "runs?limit=1", "--paginate")
+    if way == "local":
+        assert (done.code, "give '--server URL' or '--profile NAME'" in done.err) == (2, True)
+    else:
+        assert (done.code, len(done.json["items"])) == (0, 2)
+        assert "unknown filter 'x'" in either("api", "runs?x=1").err
+
+
 def test_version_is_that_of_the_coordinator(either: CommandLine) -> None:
     assert either("version", "--json").json["coordinator"] == settings.SERVICE_VERSION
 
