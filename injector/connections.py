@@ -30,6 +30,8 @@ class Counts:
     """Those of them whose upstream has a certificate that is not trusted."""
     refused: int = 0
     reset: int = 0
+    turned_away: int = 0
+    """Connections for which the proxy has no files left."""
     listening_failed: int = 0
     """Attempts to listen again after a refusal, while another process had the port."""
     unread: int = 0
@@ -65,6 +67,8 @@ class Owner(Protocol):
     def count_touched(self, names: Iterable[str]) -> None: ...
 
     def note_trust(self, reason: str) -> None: ...
+
+    def turns_away(self) -> bool: ...
 
 
 class Connection:
@@ -104,6 +108,9 @@ class Connection:
 
     def begin(self) -> None:
         """The client has connected: connect to the upstream, while the client's data waits."""
+        if self._relay.turns_away():
+            self.reset()
+            return
         faults = self._relay.find_faults(self._number)
         self._relay.count_touched(faults)
         if any(fault.refuse or fault.reset for fault in faults.values()):

@@ -38,6 +38,12 @@ METRICS = (
         lambda relay: relay.counts.refused + relay.counts.reset,
     ),
     Metric(
+        "connections_turned_away_total",
+        "counter",
+        "Connections that were reset because the limit of open files allows no more.",
+        lambda relay: relay.counts.turned_away,
+    ),
+    Metric(
         "unreadable_connections_total",
         "counter",
         "Connections that did not use HTTP/1.1 while HTTP faults were active.",

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import resource
 import ssl
+import sys
 from collections import Counter
 from dataclasses import replace
 
@@ -15,6 +17,9 @@ from injector.relay import Relay
 from injector.tokens import Tokens
 
 logger = logging.getLogger(__name__)
+
+# Files for the control API, the listeners and the configuration; of a low limit, no more than half.
+RESERVED_FILES = 264
 
 # The address and a count, because several listeners may have port 0.
 Key = tuple[Address, int]
@@ -32,6 +37,7 @@ class Proxy:
         self.control_address = settings.control
         self._control: asyncio.Server | None = None
         self._control_tls: ssl.SSLContext | None = None
+        self.max_connections = find_max_connections()
 
     @property
     def control_url(self) -> str:
@@ -95,11 +101,15 @@ class Proxy:
         for key, listener in wanted.items():
             if key in new:
                 self._by_key[key] = relay = built[key]
+                relay.is_full = self._is_full
                 self.relays[relay.name] = relay
             else:
                 self._by_key[key].follow(built[key], listener.tls)
             if problem := self._by_key[key].certificate_problem:
                 logger.warning("%s: %s", self._by_key[key].name, problem)
+
+    def _is_full(self) -> bool:
+        return sum(len(relay.open) for relay in self.relays.values()) >= self.max_connections
 
     def _drop(self, relay: Relay) -> None:
         for fault_id, held in self.faults:
@@ -110,6 +120,14 @@ class Proxy:
 
     def _apply(self, listener: str) -> None:
         self.relays[listener].set_faults(self.faults.of_listener(listener))
+
+
+def find_max_connections() -> int:
+    """Each connection has two files: the client's, and that of its upstream."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(1, (files - min(RESERVED_FILES, files // 2)) // 2)
 
 
 def _number(listeners: tuple[Listener, ...]) -> dict[Key, Listener]:

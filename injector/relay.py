@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from injector.certificates import Validity
@@ -45,6 +45,8 @@ class Relay:
         self.http_rules: dict[str, HttpRule] = {}
         self.problem = ""
         """Why it does not listen although it should."""
+        self.is_full: Callable[[], bool] = lambda: False
+        """Whether the proxy has as many connections as it may have."""
         self._faults: dict[str, Fault] = {}
         self._touched: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
@@ -89,6 +91,14 @@ class Relay:
         if problem != self.upstream_problem:
             logger.warning("%s: %s", self.name, problem)
         self.upstream_problem = problem
+
+    def turns_away(self) -> bool:
+        """Whether a new connection is reset, so that the control API keeps the files that it needs."""
+        is_full = self.is_full()
+        if is_full and not self.counts.turned_away:
+            logger.warning("%s: resets connections: more need a higher limit of open files", self.name)
+        self.counts.turned_away += is_full
+        return is_full
 
     @property
     def is_listening(self) -> bool:

@@ -1,8 +1,10 @@
 """What a client sees of each fault, over real connections."""
 
 import asyncio
+import resource
 import socket
 import struct
+import sys
 import time
 import tracemalloc
 from typing import Any
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from injector.connections import Upstream
 from injector.http_faults import is_chosen
 from injector.pipes import MAX_WAITING_BYTES
+from injector.proxy import find_max_connections
 from tests.unit.injector.conftest import Bench, echo, until, upstream
 
 CHUNKS = st.lists(st.binary(min_size=1, max_size=200_000), min_size=1, max_size=8)
@@ -325,3 +328,30 @@ async def test_slow_data_of_many_connections_takes_little_memory_and_time(bench:
                 writer.close()
     finally:
         tracemalloc.stop()
+
+
+async def test_more_connections_than_the_files_allow_are_reset_and_faults_still_end(bench: Bench) -> None:
+    bench.proxy.max_connections = 3
+    bench.inject(latency=60)
+    opened = [await bench.connect() for _ in range(3)]
+    for _ in range(2):
+        reader, _writer = await bench.connect()
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+    assert (await bench.ask("DELETE", "/faults/f1")).status == 204
+    text = (await bench.ask("GET", "/metrics")).content
+    assert f'connections_turned_away_total{{listener="{bench.listener}"}} 2.0' in text
+    for _reader, writer in opened:
+        writer.close()
+
+    async def has_room() -> bool:
+        return not bench.relay.open
+
+    await until(has_room)
+    assert await exchange(bench, b"x") == b"x"
+
+
+def test_the_control_api_keeps_files_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    for files, most in ((128, 32), (1024, 380), (resource.RLIM_INFINITY, sys.maxsize)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _kind, files=files: (files, files))
+        assert find_max_connections() == most
