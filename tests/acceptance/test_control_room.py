@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from tests.servers.chromium import Watch, chromium, log_in, write
-from tests.servers.control_room import NAME, PASSWORD, ControlRoom, control_room
+from tests.servers.control_room import NAME, PAGES, PASSWORD, ControlRoom, control_room
 from tests.servers.coordinator import PROJECT
 from tests.servers.event_streams import FOLLOW, HAS_ENDED, read_events
 from tests.servers.loopback import wait_for
@@ -144,10 +144,38 @@ def test_a_run_is_stopped_from_its_page_and_its_fault_is_undone(room: ControlRoo
     page.goto(f"{room.base}/admin/scenarios/run/{run}/change/")
     expect(page.locator("#faults")).to_contain_text("active")
     expect(page.locator("#run-header progress")).to_be_visible()
+    polls_do_not_pile_up(page)
     page.click("button:text-is('Stop')")
     expect(page.locator("#run-header .verdict.aborted")).to_be_visible()
     expect(page.locator("#faults")).to_contain_text("undone")
     expect(page.locator("#poll[hx-get]")).to_have_count(0)
+
+
+def polls_do_not_pile_up(page: Page) -> None:
+    """On a connection that takes longer for an answer than a page waits until it asks again."""
+    under_way: list[int] = [0]
+    answered: list[str] = []
+
+    def note(request: Request) -> None:
+        if "/live/" in request.url:
+            under_way.append(under_way[-1] + 1)
+
+    def forget(request: Request) -> None:
+        if "/live/" in request.url:
+            under_way.append(under_way[-1] - 1)
+            answered.append(request.url)
+
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 1200, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    page.on("request", note)
+    page.on("requestfinished", forget)
+    while len(answered) < 3:
+        page.wait_for_timeout(100)
+    page.remove_listener("request", note)
+    network.detach()
+    # One that the emulation did not delay may still be on its way.
+    assert max(under_way) <= 2
 
 
 def test_open_details_and_focus_survive_an_update(room: ControlRoom, page: Page) -> None:
@@ -187,6 +215,48 @@ def test_a_part_of_the_timeline_is_shown_by_dragging_over_it(
     assert 0 < begin < end < seconds
     page.click("text=Whole run")
     expect(whole).to_be_visible()
+
+
+# What a reader whose system forces its colours could not see: a badge without a border or a shape, a bar of
+# the timeline without a line, a text that has the colour of its background.
+UNSEEN = """() => {
+  const style = (element) => getComputedStyle(element);
+  const canvas = style(document.body).backgroundColor;
+  const places = (selector, isUnseen) => [...document.querySelectorAll(selector)]
+    .filter((element) => element.getClientRects().length && isUnseen(style(element)))
+    .map((element) => `${selector}: ${element.outerHTML.slice(0, 80)}`);
+  return [
+    ...places(".verdict", (is) => is.borderTopStyle === "none" || is.color === canvas),
+    ...places(".picture text", (is) => is.fill === canvas || is.fill === "none"),
+    ...places(".picture .fault, .picture .span, .picture .mark", (is) =>
+      (is.stroke === "none" || is.stroke === canvas) && (is.fill === "none" || is.fill === canvas)),
+    ...places(".button, button", (is) => is.borderTopStyle === "none" && is.textDecorationLine === "none"),
+  ];
+}"""
+IS_FOCUS_SEEN = """() => {
+  const marked = document.activeElement.closest(".choice") ?? document.activeElement;
+  const is = getComputedStyle(marked);
+  return is.outlineStyle !== "none" && is.outlineColor !== getComputedStyle(document.body).backgroundColor;
+}"""
+
+
+def test_badges_timelines_and_focus_are_seen_with_forced_colours(
+    browser: Browser, room: ControlRoom, past: dict[str, str]
+) -> None:
+    context = browser.new_context(forced_colors="active")
+    page = context.new_page()
+    log_in(page, room.base, NAME, PASSWORD)
+    unseen: dict[str, list[str]] = {}
+    for name in ("home", "run", "run-with-a-fault-left", "runs", "scenario", "new-test", "suite", "service"):
+        page.goto(room.base + PAGES[name].format(**past, running=""))
+        if found := page.evaluate(UNSEEN):
+            unseen[name] = found
+        for _ in range(3):
+            page.keyboard.press("Tab")
+            if not page.evaluate(IS_FOCUS_SEEN):
+                unseen.setdefault(name, []).append(page.evaluate("document.activeElement.outerHTML")[:80])
+    context.close()
+    assert unseen == {}
 
 
 def test_times_are_shown_in_the_zone_of_the_reader_who_may_prefer_utc(
