@@ -13,6 +13,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from scenarios.control_room.included_documents import list_included_documents
+from scenarios.control_room.run_advice import build_advice
 from scenarios.control_room.run_faults import describe_faults
 from scenarios.control_room.waiting import find_waiting_reason
 from scenarios.domain.event_kinds import EventKind, Topic, find_kinds
@@ -203,6 +204,7 @@ def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
         "now": timezone.now(),
         "approval": Approval.objects.filter(run=run).first(),
         "comparisons": compare_run(history),
+        "advice": build_advice(history, outline),
         "sign": SIGNS["dirty" if run.rollback == Rollback.DIRTY else run.outcome or run.state],
         "timeline": run_timeline(history, outline=outline) if history.steps else "",
         "mark": Mark.of(run.last_event, run.stop_requested_at, waiting),

@@ -31,12 +31,13 @@ def find_problems(plan: Plan, steps: StepRunner) -> list[str]:
     site does not allow. All secrets that can be had are known to the redactor afterwards.
     """
     missing = dict(_find_missing_secrets(plan, steps))
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {reason: [] for reason in missing.values()}
     for placed in list_placed_steps(plan):
-        if find_secrets(placed.step.arguments).isdisjoint(missing):
-            for reason in _find_refusals(placed.step, steps):
-                found.setdefault(reason, []).append(placed.place)
-    return [*missing.values(), *(_describe(reason, places) for reason, places in found.items())]
+        lacks = find_secrets(placed.step.arguments) & missing.keys()
+        reasons = [missing[name] for name in sorted(lacks)] if lacks else _find_refusals(placed.step, steps)
+        for reason in reasons:
+            found.setdefault(reason, []).append(placed.place)
+    return [_describe(reason, places) for reason, places in found.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,5 +145,7 @@ async def _look_for_target(steps: StepRunner, step: Step) -> tuple[str, str]:
 
 def _describe(reason: str, places: list[str]) -> str:
     unique = list(dict.fromkeys(places))
+    if not unique:
+        return reason
     more = f" and {len(unique) - _MAX_PLACES} more" if len(unique) > _MAX_PLACES else ""
     return f"{reason.rstrip('.')} ({', '.join(unique[:_MAX_PLACES])}{more})"

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import RunState
-from scenarios.domain.plan import Phase
+from scenarios.domain.plan import Phase, find_service
 from scenarios.domain.templates import format_scalar
 from scenarios.drivers.documents import read_document
+from scenarios.engine.preflight import list_placed_steps
 from scenarios.models import Run
 from scenarios.pictures.plan_timeline import compute_max_length
 from scenarios.runs.executor import find_fitting_plan
@@ -47,12 +48,14 @@ class Outline:
     """What the plan says of phases; `labels` are the names of everything that a picture has a row for.
 
     `defaults` has the variables that nobody gave a value. `has_loads`: the plan sends some.
+    `services` has the service that each step names, by its place, as "action 'x' of phase 'y'".
     """
 
     phases: Sequence[PlannedPhase] = ()
     labels: Sequence[str] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
     has_loads: bool = False
+    services: Mapping[str, str] = field(default_factory=dict)
 
 
 NOTHING = Outline()
@@ -76,7 +79,12 @@ def _read_outline(key: UUID, _attempt: int) -> Outline:
         labels += [action.name for action in phase.actions]
         labels += [validation.name for validation in phase.validations]
         labels += [validation.name for validation in phase.load_validations]
-    return Outline(phases, labels, _list_defaults(run), bool(plan.loads))
+    services = {
+        placed.place: service
+        for placed in list_placed_steps(plan)
+        if (service := find_service(placed.step)) is not None
+    }
+    return Outline(phases, labels, _list_defaults(run), bool(plan.loads), services)
 
 
 def _list_defaults(run: Run) -> dict[str, str]:

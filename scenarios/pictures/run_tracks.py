@@ -16,7 +16,6 @@ from scenarios.pictures.run_progress import Outline, find_progress
 from scenarios.pictures.run_timeline import Scale, Span
 from scenarios.pictures.svg import element, picture
 from scenarios.pictures.timeline import (
-    LABEL_CHARACTERS,
     LEFT,
     LINE,
     RIGHT,
@@ -31,7 +30,11 @@ from scenarios.runs.load_results import LoadResult
 
 MAX_TRACKS = 40
 HEIGHT, GAP = 40.0, 8.0
+# Of a small letter, in pixels; and the letters of ", up to 999.9 ms".
+NOTE_CHARACTER, QUANTITY = 6.6, 17
 MIN_POINTS = 2
+# As wide as "up to 999.9 ms".
+MIN_ROOM = 14
 Point = tuple[float, float | None]
 
 
@@ -45,9 +48,18 @@ class Track:
     points: Sequence[Point]
     misses: Sequence[tuple[float, float]] = field(default_factory=list)
 
-    @property
-    def height(self) -> float:
-        return max(HEIGHT, LINE * (len(wrap_label(self.name)) + 1))
+    def find_height(self, room: int) -> float:
+        """With names in lines of so many characters."""
+        lines = 1 if len(self.what) + QUANTITY <= room else 2
+        return max(HEIGHT, LINE * (len(wrap_label(self.name)) + lines))
+
+    def list_notes(self, highest: float, room: int) -> list[str]:
+        """What is drawn, below its name."""
+        top = f"up to {quantity(highest, self.unit)}"
+        if len(self.what) + QUANTITY <= room:
+            return [f"{self.what}, {top}"]
+        what = self.what if len(self.what) < room else f"{self.what[: room - 2]}…"
+        return [f"{what},", top]
 
 
 def draw_tracks(
@@ -67,18 +79,20 @@ def draw_tracks(
     ][:MAX_TRACKS]
     if not tracks:
         return None
-    bottom = sum(track.height + GAP for track in tracks)
-    names = ", ".join(f"{track.what} of {track.name}" for track in tracks)
     labels = [*outline.labels, *(step.name for step in history.steps), *(track.name for track in tracks)]
+    unused = find_unused(labels)
+    room = max(MIN_ROOM, int((LEFT - 10 - unused) / NOTE_CHARACTER))
+    bottom = sum(track.find_height(room) + GAP for track in tracks)
+    names = ", ".join(f"{track.what} of {track.name}" for track in tracks)
     return picture(
         WIDTH,
         bottom + GAP,
         f"Curves on the timeline: {names}",
         *_draw_phases(history, scale, bottom),
         *_draw_faults(history, scale, bottom),
-        *_draw_all(tracks, scale, begin),
+        *_draw_all(tracks, scale, begin, room),
         *scale.draw_moments(bottom),
-        left=find_unused(labels),
+        left=unused,
         **scale.attributes,
     )
 
@@ -131,29 +145,31 @@ def _draw_faults(history: RunHistory, scale: Scale, bottom: float) -> Iterator[S
             yield element("rect", title, class_=kind, x=left, y=0.0, width=width, height=bottom)
 
 
-def _draw_all(tracks: Sequence[Track], scale: Scale, begin: float) -> Iterator[SafeString]:
+def _draw_all(tracks: Sequence[Track], scale: Scale, begin: float, room: int) -> Iterator[SafeString]:
     top = 0.0
     for track in tracks:
-        yield element("g", *_draw_track(track, scale, begin), transform=f"translate(0 {top + GAP / 2:.1f})")
-        top += track.height + GAP
+        shapes = _draw_track(track, scale, begin, room)
+        yield element("g", *shapes, transform=f"translate(0 {top + GAP / 2:.1f})")
+        top += track.find_height(room) + GAP
 
 
-def _draw_track(track: Track, scale: Scale, begin: float) -> Iterator[SafeString]:
+def _draw_track(track: Track, scale: Scale, begin: float, room: int) -> Iterator[SafeString]:
+    height = track.find_height(room)
     points = list(reduce_points(_choose_points(track, begin, begin + scale.seconds)))
     numbers = [number for _at, number in points if number is not None and math.isfinite(number)]
     highest, lowest = max(numbers, default=0.0), min(0.0, *numbers, 0.0)
     lines = len(wrap_label(track.name))
     yield draw_label(track.name, LINE - 2)
-    small = f"{track.what}, up to {quantity(highest, track.unit)}"[: LABEL_CHARACTERS + 6]
-    yield element("text", small, class_="small", x=LEFT - 10, y=LINE * (lines + 1) - 2, text_anchor="end")
-    yield element("line", class_="grid", x1=LEFT, x2=RIGHT, y1=track.height, y2=track.height)
+    for number, note in enumerate(track.list_notes(highest, room), lines + 1):
+        yield element("text", note, class_="small", x=LEFT - 10, y=LINE * number - 2, text_anchor="end")
+    yield element("line", class_="grid", x1=LEFT, x2=RIGHT, y1=height, y2=height)
     for miss_begin, miss_end in track.misses:
         left, right = (_place(at, scale, begin) for at in (miss_begin, miss_end))
         if right > LEFT and left < RIGHT:
             yield element(
-                "rect", class_="misses", x=left, y=track.height - 3, width=max(1.5, right - left), height=3.0
+                "rect", class_="misses", x=left, y=height - 3, width=max(1.5, right - left), height=3.0
             )
-    for stroke in _list_strokes(points, scale, begin, (lowest, highest), track.height):
+    for stroke in _list_strokes(points, scale, begin, (lowest, highest), height):
         path = f"M{'L'.join(stroke)}{'' if len(stroke) > 1 else 'h.01'}"
         yield element("path", class_="series series-1", d=path)
 

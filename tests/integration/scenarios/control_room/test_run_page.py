@@ -10,12 +10,15 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from scenarios.control_room import run_page
-from scenarios.domain.outcomes import Rollback
+from scenarios.domain.event_kinds import EventKind
+from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
+from scenarios.library import services as registered_services
 from scenarios.models import Heartbeat, Run
+from scenarios.ports import Event
 from scenarios.runs import commands as run_commands
-from scenarios.runs import global_stop
+from scenarios.runs import global_stop, ledger, lifecycle
 from scenarios.runs.history import read_history
 from tests.integration.scenarios.stopwatch import quickest
 from tests.integration.scenarios.story_rows import DOCUMENT, NOTICED, SLOWED, Telling
@@ -301,3 +304,32 @@ def test_why_a_run_waits_is_the_present_reason(admin_client: Client) -> None:
     for said in (page(admin_client, second), admin_client.get(next_poll(content)).content.decode()):
         assert re.search("waiting: [^<]*berta[^<]*an incident", said)
         assert "before it in line" not in said
+
+
+def test_an_errored_run_says_what_it_means_and_where_to_look(admin_client: Client) -> None:
+    service = registered_services.register_service("exchange", "http://127.0.0.1:9")
+    place = f"action '{SLOWED}' of phase 'chaos'"
+
+    def end(telling: Telling, outcome: Outcome, reason: str) -> str:
+        for fault in ledger.list_faults_to_undo(telling.claim):
+            undone = Event(EventKind.FAULT_UNDONE, timezone.now(), "chaos", SLOWED)
+            ledger.mark_undone(telling.claim, fault, undone)
+        verdict = Verdict(outcome, reason, Rollback.CLEAN)
+        run = lifecycle.finish_run(telling.claim, verdict, timezone.now())
+        content = page(admin_client, run)
+        found = re.search(r'<p class="advice">(.*?)</p>', content)
+        return found[1] if found else ""
+
+    advice = end(Telling(), Outcome.ERRORED, f"exchange refused the connection ({place})")
+    assert advice.startswith("The run could not do what its document says")
+    assert "Nothing was injected. Put that right, then run again." in advice
+    link = f'<a href="/admin/scenarios/service/{service.pk}/change/">Service exchange</a>'
+    assert link in advice
+    telling = Telling()
+    telling.begin()
+    telling.tell("validation_started", "look")
+    telling.tell("validation_errored", "look", reason="no answer")
+    advice = end(telling, Outcome.ERRORED, "validation 'look' could not be evaluated")
+    assert "What it had injected is undone." in advice
+    assert '<a href="#step-3">See the validation</a>' in advice
+    assert end(Telling(), Outcome.ABORTED, "stopped by berta") == ""

@@ -144,9 +144,9 @@ def test_a_run_whose_secrets_are_missing_breaks_nothing_and_names_them_all() -> 
     plan = Plan("test", (Phase("p", actions=(Action("a", do=Step("target", {"say": "break"}), undo=undo),)),))
     driver = EchoingDriver(str)
     journal, verdict = carried_out(plan, driver, NoSecrets())
-    assert verdict == Verdict(
-        Outcome.ERRORED, "the secret 'FIRST' is missing; the secret 'SECOND' is missing", Rollback.CLEAN
-    )
+    place = "(the undo of action 'a' of phase 'p')"
+    reason = f"the secret 'FIRST' is missing {place}; the secret 'SECOND' is missing {place}"
+    assert verdict == Verdict(Outcome.ERRORED, reason, Rollback.CLEAN)
     assert driver.said == []
     assert journal.states == {}
 
