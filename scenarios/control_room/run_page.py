@@ -148,10 +148,12 @@ def _find_measured_version(run: Run) -> str:
 
 
 def build_zoom(run: Run, begin: float, end: float) -> dict[str, Any]:
-    """Timeline and curves of a part of the run, in seconds since it began."""
+    """Timeline and curves of a part of the run, in seconds since it began, whichever limit comes first."""
     history = read_history(run)
     outline = read_outline(run)
-    begin = min(max(0.0, begin), history.offset(None))
+    whole = max(find_progress(history, outline).seconds, MIN_ZOOM_SECONDS)
+    begin, end = sorted((min(begin, whole), min(end, whole)))
+    begin = max(0.0, min(begin, end - MIN_ZOOM_SECONDS))
     span = Span(history.began, -begin, max(end, begin + MIN_ZOOM_SECONDS))
     return {
         "run": run,

@@ -213,8 +213,26 @@ def test_a_part_of_the_timeline_is_shown_by_dragging_over_it(
     begin, end = (float(page.input_value(f"form.zoom [name={name}]")) for name in ("from", "to"))
     seconds = float(whole.locator("#timeline svg").get_attribute("data-seconds") or "0")
     assert 0 < begin < end < seconds
-    page.click("text=Whole run")
+    page.get_by_role("button", name="Whole run").press("Enter")
     expect(whole).to_be_visible()
+    # The same by keyboard alone.
+    expect(page.locator("form.zoom [name=from]")).to_be_focused()
+    page.keyboard.type("0.5")
+    page.keyboard.press("Tab")
+    page.keyboard.type("1.5")
+    page.keyboard.press("Enter")
+    expect(zoomed.locator("h3")).to_have_text("From 500ms to 1.5s")
+    pages_on_paper = re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4"))
+    assert len(pages_on_paper) <= 2
+
+
+def test_a_curve_leads_to_its_step_and_back(room: ControlRoom, page: Page, past: dict[str, str]) -> None:
+    page.goto(f"{room.base}/admin/scenarios/run/{past['ended']}/change/")
+    page.locator("#looks a:text-is('Step')").first.click()
+    step = page.locator("#steps details[open]")
+    expect(step).to_have_count(1)
+    step.get_by_role("link", name="Curve").click()
+    assert page.evaluate("document.querySelector(location.hash).matches('figure.chart')")
 
 
 # What a reader whose system forces its colours could not see: a badge without a border or a shape, a bar of

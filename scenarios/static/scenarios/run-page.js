@@ -1,4 +1,4 @@
-// The timeline of a run: it moves on between two polls, and a drag over it shows a part.
+// The page of a run: its timeline moves on between two polls, and a drag over it shows a part.
 "use strict";
 
 const LEFT = 270, RIGHT = 950; // the axis of time, as in pictures/timeline.py
@@ -18,6 +18,17 @@ function move() {
   }
 }
 setInterval(move, 250);
+
+// A link to a step opens it.
+function openStep(id) {
+  const details = document.getElementById(id)?.closest("summary")?.parentElement;
+  if (details) details.open = true;
+}
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.('a[href^="#step-"]');
+  if (link) openStep(link.hash.slice(1));
+});
+openStep(location.hash.slice(1));
 
 // Dragging chooses the seconds of the form below, and sends it.
 let drag = null;
@@ -59,5 +70,12 @@ document.addEventListener("pointerup", (event) => {
   form.elements.from.value = Math.max(0, seconds(begin)).toFixed(2);
   form.elements.to.value = seconds(end).toFixed(2);
   form.requestSubmit();
+});
+// The button of the part goes with it.
+document.addEventListener("click", (event) => {
+  if (!event.target.closest?.("#zoomed button")) return;
+  const form = document.querySelector("form.zoom");
+  form.reset();
+  form.elements.from.focus({ preventScroll: true });
 });
 document.addEventListener("keydown", (event) => event.key === "Escape" && endDrag());

@@ -1,6 +1,7 @@
 """The run page tells what happened, sends only what changed, and stays quick however long the run."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -281,9 +282,19 @@ def test_a_viewer_is_not_offered_what_only_others_may_do(client: Client, telling
 def test_a_part_of_the_run_is_drawn_and_nonsense_is_not(admin_client: Client, telling: Telling) -> None:
     telling.begin()
     run = telling.finish()
+    assert run.claimed_at is not None
+    Run.objects.filter(pk=run.pk).update(finished_at=run.claimed_at + timedelta(seconds=10))
     part = admin_client.get(address("zoom", run), {"from": "0", "to": "0.5"}).content.decode()
     assert "From 0s to 500ms" in part
     assert 'data-seconds="0.500"' in part
+    # Either limit may come first, and nothing is drawn beyond the end.
+    for begin, end, shown in (
+        ("9", "3", "From 3s to 9s"),
+        ("8", "99", "From 8s to 10s"),
+        ("50", "99", "From 9.8s to 10s"),
+    ):
+        part = admin_client.get(address("zoom", run), {"from": begin, "to": end}).content.decode()
+        assert shown in part
     for words in ({}, {"from": "0"}, {"from": "-1", "to": "2"}, {"from": "nan", "to": "1e999"}):
         answer = admin_client.get(address("zoom", run), words)
         assert (answer.status_code, answer.content.strip()) == (200, b"")
