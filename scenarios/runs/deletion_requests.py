@@ -29,6 +29,8 @@ MAX_AT_ONCE = 500
 BATCH_SECONDS = 0.1
 REST_SECONDS = 0.02
 FIRST_ROWS, MIN_ROWS, MAX_ROWS = 50, 10, 2_000
+# A watchdog that is at work shows within this time that it is.
+LOOK_SECONDS = 1.0
 Owner = Scenario | User
 
 
@@ -68,10 +70,14 @@ REFERENCES: Mapping[type[Owner], Sequence[Reference]] = {
 
 
 class Pace:
-    """How many rows a batch has, so that it lasts about BATCH_SECONDS on this machine."""
+    """How many rows a batch of this process has, so that it lasts about BATCH_SECONDS on this machine.
+
+    `left` is how many rows it has last seen to be left.
+    """
 
     def __init__(self) -> None:
         self.rows = FIRST_ROWS
+        self.left: int | None = None
 
     def note(self, rows: int, seconds: float) -> None:
         fitting = int(rows * BATCH_SECONDS / max(seconds, 0.001))
@@ -124,18 +130,23 @@ def list_requests() -> list[int]:
 def carry_on(key: int, pace: Pace) -> float:
     """Carry out one batch of the request, or delete what it is for if no batch is left.
 
-    Returns the seconds to rest before the next batch; 0.0 if there is none, or none now. Several watchdogs
-    leave the request to the one that is in its transaction.
+    Returns the seconds to rest before the next batch; 0.0 if there is none, or none now. A watchdog that sees
+    another one at work leaves the request to that one, because nobody could write in the rests of both.
     """
     request = DeletionRequest.objects.select_related("scenario", "person").filter(pk=key).first()
     if request is None:
         return 0.0
+    if request.left != pace.left:
+        is_first_look, pace.left = pace.left is None, request.left
+        return LOOK_SECONDS if is_first_look else 0.0
     owner = request.owner
     for reference in REFERENCES[type(owner)]:
         # Found before the transaction begins, in which others may have to wait.
         if keys := _find_rows(reference, owner, pace.rows):
-            if (lasted := _clear(key, reference, owner, keys)) is None:
+            begun = _clear(key, reference, owner, keys, pace)
+            if begun is None:
                 return 0.0
+            lasted = time.monotonic() - begun
             pace.note(len(keys), lasted)
             return max(lasted, REST_SECONDS)
     _finish(key)
@@ -159,16 +170,16 @@ def _lock(key: int) -> DeletionRequest | None:
     return DeletionRequest.objects.select_for_update(skip_locked=True).filter(pk=key).first()
 
 
-def _clear(key: int, reference: Reference, owner: Owner, keys: Sequence[Any]) -> float | None:
-    """The seconds for which others may have had to wait; None if another process works on it."""
-    with transaction.atomic():
-        if (request := _lock(key)) is None:
-            return None
-        begun = time.monotonic()
-        reference.clear(reference.select(owner).filter(pk__in=keys))
-        request.left = max(request.left - len(keys), 0)
-        request.save(update_fields=["left"])
-    return time.monotonic() - begun
+@transaction.atomic
+def _clear(key: int, reference: Reference, owner: Owner, keys: Sequence[Any], pace: Pace) -> float | None:
+    """The monotonic moment from which others had to wait; None if another process works on it."""
+    if (request := _lock(key)) is None:
+        return None
+    begun = time.monotonic()
+    reference.clear(reference.select(owner).filter(pk__in=keys))
+    request.left = pace.left = max(request.left - len(keys), 0)
+    request.save(update_fields=["left"])
+    return begun
 
 
 @transaction.atomic

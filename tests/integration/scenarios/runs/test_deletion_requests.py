@@ -74,7 +74,7 @@ def carry_on(rounds: int = 10) -> None:
     """As the watchdog does; by default until nothing is left."""
     for key in deletion_requests.list_requests():
         pace = Pace()
-        for _ in range(rounds):
+        for _look_and_batch in range(1 + rounds):
             if not deletion_requests.carry_on(key, pace):
                 break
 
@@ -218,7 +218,20 @@ def test_a_scenario_with_an_open_fault_is_kept_until_it_is_undone(batches: list[
     assert not Scenario.objects.filter(name=name).exists()
 
 
-def test_two_watchdogs_at_once_share_the_work(scenario: Scenario) -> None:
+def test_a_watchdog_leaves_the_request_to_one_that_is_at_work(scenario: Scenario) -> None:
+    sync.remove_scenario(scenario.name)
+    (key,) = deletion_requests.list_requests()
+    first, second = Pace(), Pace()
+    assert deletion_requests.carry_on(key, first) == deletion_requests.LOOK_SECONDS
+    assert deletion_requests.carry_on(key, second) == deletion_requests.LOOK_SECONDS
+    assert deletion_requests.carry_on(key, first) < deletion_requests.LOOK_SECONDS
+    assert deletion_requests.carry_on(key, second) == 0.0
+    assert Run.objects.filter(scenario=None).count() == 2
+    assert deletion_requests.carry_on(key, second)  # the first one does not go on
+    assert Run.objects.filter(scenario=None).count() == 4
+
+
+def test_two_watchdogs_at_once_do_it_once(scenario: Scenario) -> None:
     sync.remove_scenario(scenario.name)
     (key,) = deletion_requests.list_requests()
     together = threading.Barrier(2, timeout=120)
@@ -227,8 +240,9 @@ def test_two_watchdogs_at_once_share_the_work(scenario: Scenario) -> None:
     def watch() -> None:
         try:
             together.wait()
+            pace = Pace()
             while DeletionRequest.objects.exists():
-                deletion_requests.carry_on(key, Pace())
+                deletion_requests.carry_on(key, pace)
         except BaseException as error:  # noqa: BLE001 - raised below
             errors.append(error)
         finally:
