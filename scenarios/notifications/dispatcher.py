@@ -22,6 +22,7 @@ DATABASE = DatabaseThread("deliveries")
 # A receiver that takes longer than this is slow, and takes the place of no other.
 QUICK_SECONDS = 1.0
 MAX_QUICK_RECEIVERS = 50
+# Of receivers that are not known to be quick.
 MAX_CONCURRENT_RECEIVERS = 500
 RESULTS = {DeliveryState.PENDING: "failed", DeliveryState.FAILED: "given_up"}
 COUNTERS = {Message.ANNOTATION: GRAFANA_ANNOTATIONS, Message.TRACE: RUN_TRACES}
@@ -35,24 +36,31 @@ class Dispatcher:
     def __init__(self) -> None:
         self._busy: dict[deliveries.Receiver, asyncio.Task[None]] = {}
         self._begun: dict[deliveries.Receiver, float] = {}
-        self._slow: set[deliveries.Receiver] = set()
-        """Those that were slow the last time: others come first."""
+        self._was_slow: dict[deliveries.Receiver, bool] = {}
+        """How they were the last time. Those that were quick come first, those that were slow last."""
         self._is_over = False
 
     async def look(self) -> None:
         """Start tasks that send what is due."""
         due = await DATABASE.call(deliveries.list_due_receivers)
         waiting = [receiver for receiver in due if receiver not in self._busy]
-        for receiver in sorted(waiting, key=self._slow.__contains__)[: self._count_places()]:
+        places = self._count_places()
+        for receiver in sorted(waiting, key=self._rank)[:places]:
+            if self._rank(receiver) and len(self._busy) >= MAX_CONCURRENT_RECEIVERS:
+                break
             self._begun[receiver] = time.monotonic()
             task = self._busy[receiver] = asyncio.create_task(self._send_all(receiver))
             task.add_done_callback(partial(self._is_done, receiver))
 
+    def _rank(self, receiver: deliveries.Receiver) -> int:
+        """0 for a receiver that was quick, 1 for an unknown one, 2 for a slow one."""
+        was_slow = self._was_slow.get(receiver)
+        return 1 if was_slow is None else 2 * was_slow
+
     def _count_places(self) -> int:
         """How many more receivers may be sent to now."""
         soon = time.monotonic() - QUICK_SECONDS
-        quick = sum(begun > soon for begun in self._begun.values())
-        return max(0, min(MAX_QUICK_RECEIVERS - quick, MAX_CONCURRENT_RECEIVERS - len(self._busy)))
+        return max(0, MAX_QUICK_RECEIVERS - sum(begun > soon for begun in self._begun.values()))
 
     def under_way(self) -> list[asyncio.Task[None]]:
         return list(self._busy.values())
@@ -72,8 +80,7 @@ class Dispatcher:
             while not self._is_over and (delivery := await DATABASE.call(deliveries.claim_next, receiver)):
                 begun = time.monotonic()
                 await send(delivery)
-                is_slow = time.monotonic() - begun >= QUICK_SECONDS
-                (self._slow.add if is_slow else self._slow.discard)(receiver)
+                self._was_slow[receiver] = time.monotonic() - begun >= QUICK_SECONDS
         except DatabaseError as error:  # the delivery will be sent again
             if is_away(error):
                 outages.database.note_failure(error)

@@ -175,7 +175,9 @@ def test_hundreds_of_hanging_receivers_delay_the_others_for_moments(
     assert len(receiver.requests) == 1
 
 
-def test_receivers_that_were_slow_come_last(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_receivers_that_were_quick_come_first_and_slow_ones_last(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(dispatcher, "QUICK_SECONDS", 0.0)
     slow = a_webhook("slow", f"{receiver.url}/slow")
     a_message(slow)
@@ -191,9 +193,14 @@ def test_receivers_that_were_slow_come_last(receiver: Receiver, monkeypatch: pyt
         for _ in range(2):
             await dispatching.look()
             await asyncio.wait(dispatching.under_way())
+        await sync_to_async(lambda: a_message(a_webhook("new", f"{receiver.url}/new")))()
+        await sync_to_async(lambda: a_message(Webhook.objects.get(name="well")))()
+        monkeypatch.setattr(dispatcher, "MAX_CONCURRENT_RECEIVERS", 0)
+        await dispatching.look()
+        await asyncio.wait(dispatching.under_way())
 
     asyncio.run(look())
-    assert [sent.path for sent in receiver.requests] == ["/slow", "/well", "/slow"]
+    assert [sent.path for sent in receiver.requests] == ["/slow", "/well", "/slow", "/well"]
 
 
 def test_receivers_that_learn_what_is_left_injected_come_first() -> None:
