@@ -43,8 +43,10 @@ EVENTS_PER_STEP = 20
 SECONDS_RUNNING, SECONDS_DIRTY = 0.5, 5.0
 # The watchdog reads charts; looking for newer ones takes one short query.
 SECONDS_CHARTS = 5
-# The worker writes what loads have measured every two seconds.
+# The worker writes what loads have measured every two seconds. Later, a point of a curve is longer than that,
+# and there are more looks to draw.
 SECONDS_LOOKS, SECONDS_LOADS = 5, 2
+LOADS_ARE_NEW = 600.0
 MIN_ZOOM_SECONDS = 0.2
 # At the beginning of the title, where a tab in the background shows it.
 SIGNS = {
@@ -131,7 +133,7 @@ def _build_measured(run: Run, history: RunHistory) -> dict[str, Any]:
     looks, outline = read_looks(run), read_outline(run)
     has_loads = outline.has_loads or history.has_loads
     loads = read_loads(history) if has_loads else []
-    seconds = SECONDS_LOADS if has_loads else SECONDS_LOOKS
+    seconds = SECONDS_LOADS if has_loads and history.offset(None) < LOADS_ARE_NEW else SECONDS_LOOKS
     return {
         "run": run,
         "looks": build_look_views(history, looks),
