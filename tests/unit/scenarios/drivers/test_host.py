@@ -66,6 +66,23 @@ async def test_a_fault_of_the_own_host_is_injected_renewed_and_removed(
         await DRIVER.inject(pause, here, fault)
 
 
+async def test_no_name_is_looked_up_to_renew_or_to_undo(
+    here: Hosts, shop: int, pause: HostArguments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault may be that no name server answers."""
+
+    async def never() -> list[str]:
+        raise AssertionError("the coordinator's database was looked up")
+
+    fault = await call(here, pause)
+    await DRIVER.inject(pause, here, fault)
+    monkeypatch.setattr(host_calls, "find_lifelines", never)
+    await DRIVER.renew(pause, here, fault)
+    assert await DRIVER.is_present(pause, here, fault)
+    assert await DRIVER.remove(pause, here, fault)
+    assert read_state(shop) != "T"
+
+
 async def test_targets_that_cannot_be_had_are_refused_before_anything_is_injected(
     here: Hosts, settings: Any
 ) -> None:
