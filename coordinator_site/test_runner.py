@@ -21,8 +21,8 @@ BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 PARTS = {
     "unit and integration tests": ("tests/unit", "tests/integration", "-n", "4", *BY_FILE),
     "acceptance tests": ("tests/acceptance", "-n", "3", *BY_FILE),  # each starts several servers
-    # Images, wheels and containers, one after the other, because each takes all cores.
-    "deployment": ("tests/deployment",),
+    # Images, wheels and containers: they wait for package indexes, leases and alerts.
+    "deployment": ("tests/deployment", "-n", "2", *BY_FILE),
     "style and types": ("tests/style",),
 }
 # From the second part on beside the others, at a low priority, with its report at the end: it uses one core,

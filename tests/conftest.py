@@ -23,6 +23,7 @@ from scenarios.library import host_checks, proxy_checks, service_health, suggest
 from tests.servers import (
     alertmanager,
     booted_systemd,
+    compose_project,
     container_engine,
     kube_apiserver,
     network_namespaces,
@@ -54,6 +55,10 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "docker": (
         container_engine.can_be_had,
         "docker.io, iptables, busybox-static and iproute2, and to be root",
+    ),
+    "compose": (
+        compose_project.can_be_had,
+        "mmdebstrap, slirp4netns, curl, docker-compose of Debian 13, and what 'docker' needs",
     ),
     "podman": (
         container_engine.can_have_podman,
@@ -92,6 +97,7 @@ SHORT_LIMITS = (
 )
 # They take long, though some have few tests. One that began last would keep the other processes waiting.
 LONG_FILES = (
+    "tests/deployment/test_compose.py",
     "tests/acceptance/test_postgresql.py",
     "tests/acceptance/test_api_contract.py",
     "tests/integration/metrics_app/test_swap.py",

@@ -61,7 +61,7 @@ def test_each_kind_of_installation_has_a_worker_for_the_queue_on_redis() -> None
     """Overlays change the command and the queue's settings alone, of processes that the others have."""
     (overlay,) = documents(DEPLOY / "container" / "compose.rq.yaml")
     base = documents(DEPLOY / "container" / "compose.yaml")[0]["services"]
-    for name in ("web", "worker", "watchdog"):
+    for name in ("migrate", "web", "worker", "watchdog"):
         assert name in base
         assert overlay["services"][name]["environment"]["TASK_BACKEND"] == "rq"
     (patch,) = documents(DEPLOY / "kubernetes-rq" / "worker.yaml")

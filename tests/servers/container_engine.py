@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from injector.host.engine import Engine, open_unix
 from tests.servers import network_namespaces
@@ -36,11 +36,14 @@ SHOP = {"role": "shop"}
 # Podman would otherwise ask for more than some kernels allow.
 LIMITS = [{"Name": name, "Soft": 1024, "Hard": 4096} for name in ("nofile", "nproc")]
 # If the process that has started the engine is killed, the engine ends with its containers and its folder.
+# Its images are in memory: to delete their thousands of files from a busy disk takes minutes.
 KEEPER = """
+mkdir "$0/data" && mount -t tmpfs tmpfs "$0/data"
 ip link set lo up
 "$@" &
 trap "kill $!" TERM
 wait $! || wait $!
+umount --lazy "$0/data"
 rm --recursive --force --one-file-system "$0"
 """
 # The containers of Podman are processes of nobody, so they must be ended one by one.
@@ -51,7 +54,7 @@ ip link set lo up
 trap "kill $!" TERM
 wait $! || wait $!
 "$@" rm --all --force --time 0
-umount --lazy "$0/data/vfs" "$0/run" 2>/dev/null
+umount --lazy "$0/data/overlay" "$0/data/vfs" "$0/run" 2>/dev/null
 rm --recursive --force --one-file-system "$0"
 """
 # Its locks and its state in memory would otherwise be those of the machine's own Podman. Debian's crun cannot
@@ -89,6 +92,7 @@ class ContainerEngine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.pid = 0
+        self.podman_words: tuple[str, ...] = ()
         self.socket = folder / "engine.sock"
         self.url = f"unix://{self.socket}"
         self.api = Engine("test", open_unix(str(self.socket)))
@@ -97,6 +101,12 @@ class ContainerEngine:
     def inside(self) -> tuple[str, ...]:
         """The words before a command that is to reach the containers; its process id stays the same."""
         return ("nsenter", f"--net=/proc/{self.pid}/ns/net", "--")
+
+    @property
+    def podman(self) -> tuple[str, ...]:
+        """Podman's own command, for this engine."""
+        spaces = [f"--{name}=/proc/{self.pid}/ns/{kind}" for name, kind in (("net", "net"), ("mount", "mnt"))]
+        return ("nsenter", *spaces, "--", *self.podman_words)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """The content of the answer, which must be a success."""
@@ -148,10 +158,16 @@ class ContainerEngine:
             self.api.ask("POST", f"/containers/{one['Id']}/unpause", seconds=300.0)
             self.remove(one["Id"])
 
-    def import_image(self, name: str, archive: bytes) -> None:
-        """As `docker import - NAME`."""
+    def import_image(self, name: str, archive: bytes, *changes: str) -> None:
+        """As `docker import - NAME`; `changes` are instructions of a Dockerfile."""
+        if self.podman_words:  # its API would ignore the tag
+            options = [word for change in changes for word in ("--change", change)]
+            command = [*self.podman, "import", "--quiet", *options, "-", name]
+            subprocess.run(command, input=archive, stdout=subprocess.DEVNULL, check=True, timeout=600)
+            return
         repository, _, tag = name.partition(":")
-        path = f"/images/create?fromSrc=-&repo={quote(repository, safe='')}&tag={tag or 'latest'}"
+        words = [("fromSrc", "-"), ("repo", repository), ("tag", tag or "latest")]
+        path = f"/images/create?{urlencode([*words, *(('changes', change) for change in changes)])}"
         self._exchange("POST", path, archive, "application/x-tar")
 
     def run_inside(self, name: str, *command: str) -> str:
@@ -218,20 +234,17 @@ def docker_engine(**options: str) -> Iterator[ContainerEngine]:
 
 
 @contextmanager
-def podman_engine() -> Iterator[ContainerEngine]:
+def podman_engine(storage_driver: str = "vfs") -> Iterator[ContainerEngine]:
     """Podman's service, as `docker_engine`."""
     with tempfile.TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as text:
         engine = ContainerEngine(Path(text))
-        with _process(engine, *_build_command_of_podman(engine)):
+        with _process(engine, *_build_command_of_podman(engine, storage_driver)):
             # What it takes a short name for.
-            repository, _, tag = f"docker.io/library/{IMAGE}".rpartition(":")
-            engine.import_image(repository, build_image())
-            (image,) = engine.ask("GET", "/images/json")
-            engine.ask("POST", f"/images/{image['Id']}/tag?repo={repository}&tag={tag}")
+            engine.import_image(f"docker.io/library/{IMAGE}", build_image())
             yield engine
 
 
-def _build_command_of_podman(engine: ContainerEngine) -> list[str]:
+def _build_command_of_podman(engine: ContainerEngine, storage_driver: str) -> list[str]:
     folder = engine.folder
     configuration = folder / "containers.conf"
     configuration.write_text(PODMAN_CONFIGURATION.format(folder=folder))
@@ -240,11 +253,13 @@ def _build_command_of_podman(engine: ContainerEngine) -> list[str]:
         "root": folder / "data",
         "runroot": folder / "run",
         "tmpdir": folder / "tmp",
-        "storage-driver": "vfs",
+        "storage-driver": storage_driver,
         "log-level": "warn",
     }
-    before = ["env", f"CONTAINERS_CONF={configuration}", *_begin(KEEPER_OF_PODMAN)]
-    return [*before, str(folder), "podman", *(f"--{name}={value}" for name, value in options.items())]
+    podman = ["podman", *(f"--{name}={value}" for name, value in options.items())]
+    environment = ("env", f"CONTAINERS_CONF={configuration}")
+    engine.podman_words = (*environment, *podman)
+    return [*environment, *_begin(KEEPER_OF_PODMAN), str(folder), *podman]
 
 
 def _begin(keeper: str) -> list[str]:
