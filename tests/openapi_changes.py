@@ -1,9 +1,12 @@
 """Finds changes between two descriptions of the API that break clients of the older one.
 
 A request must still be accepted, and a response must still be what the client expects. Fields, words of open
-lists (`x-extensible-enum`), parameters that are not required and operations may be added.
+lists (`x-extensible-enum`), parameters that are not required and operations may be added. What a parameter of
+a path is called does not matter: no request has the name.
 """
 
+import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,16 +53,21 @@ def find_breaking_changes(old: Schema, new: Schema) -> list[Change]:
 
 
 def _compare_paths(old: Schema, new: Schema) -> Iterator[Change]:
+    paths = {_hide_names(path): methods for path, methods in new["paths"].items()}
     for path, methods in old["paths"].items():
         for method, operation in methods.items():
             if method not in METHODS:
                 continue
             place = f"{method.upper()} {path}"
-            now = new["paths"].get(path, {}).get(method)
+            now = paths.get(_hide_names(path), {}).get(method)
             if now is None:
                 yield Change(place, "removed")
             else:
                 yield from _compare_operations(Side(old, new, place, is_request=True), operation, now)
+
+
+def _hide_names(path: str) -> str:
+    return re.sub(r"\{.*?\}", "{}", path)
 
 
 def _compare_operations(side: Side, old: Schema, new: Schema) -> Iterator[Change]:
@@ -98,7 +106,11 @@ def _compare_parameters(side: Side, old: Schema, new: Schema) -> Iterator[Change
 
 def _list_parameters(document: Schema, operation: Schema) -> dict[str, Schema]:
     resolved = [_resolve(document, parameter) for parameter in operation["parameters"]]
-    return {parameter["name"]: parameter for parameter in resolved}
+    numbers = itertools.count(1)
+    return {
+        f"{{{next(numbers)}}}" if parameter["in"] == "path" else parameter["name"]: parameter
+        for parameter in resolved
+    }
 
 
 def _compare_bodies(side: Side, old: Schema | None, new: Schema | None) -> Iterator[Change]:

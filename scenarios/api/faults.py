@@ -136,45 +136,43 @@ def filter_faults(rows: FaultQuerySet, filters: FaultFilters) -> QuerySet[Fault]
     return rows.filter(**{field: value for field, value in conditions.items() if value is not None})
 
 
-@router.get("/faults/{fault_id}", response={200: RunFault, **ITEM_REFUSALS}, url_name="fault")
+@router.get("/faults/{number}", response={200: RunFault, **ITEM_REFUSALS}, url_name="fault")
 @needs("scenarios.view_fault")
-def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
+def get_fault(request: HttpRequest, number: Path[RowId]) -> FaultRecord:
     """Show the fault as it is now."""
-    return record_fault(find_fault(fault_id))
+    return record_fault(find_fault(number))
 
 
 @router.post(
-    "/faults/{fault_id}/retry",
+    "/faults/{number}/retry",
     response={200: RunFault, **ITEM_REFUSALS, 409: Problem},
     url_name="retry_undo",
     openapi_extra=IDEMPOTENT,
 )
 @needs("scenarios.stop_run")
 @decorate_view(run_once)
-def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
+def retry_undo(request: HttpRequest, number: Path[RowId]) -> FaultRecord:
     """Try the undo again. The watchdog does it within a second; if `host` is set, the one on that host."""
-    fault = find_fault(fault_id)
+    fault = find_fault(number)
     if not fault_commands.retry_undo(Fault.objects.filter(pk=fault.pk)):
         raise ConflictError(
             NOT_OUTSTANDING.format(fault.pk, fault.state, "undone again"), ProblemCode.FAULT_NOT_OUTSTANDING
         )
-    return record_fault(find_fault(fault_id))
+    return record_fault(find_fault(number))
 
 
 @router.post(
-    "/faults/{fault_id}/acknowledge",
+    "/faults/{number}/acknowledge",
     response={200: RunFault, **ITEM_REFUSALS, **BODY_REFUSALS, 409: Problem},
     url_name="acknowledge",
     openapi_extra=IDEMPOTENT,
 )
 @needs("scenarios.acknowledge_fault")
 @decorate_view(run_once)
-def acknowledge_fault(
-    request: HttpRequest, body: AcknowledgementRequest, fault_id: Path[RowId]
-) -> FaultRecord:
+def acknowledge_fault(request: HttpRequest, body: AcknowledgementRequest, number: Path[RowId]) -> FaultRecord:
     """Close an outstanding fault on your responsibility, with a reason."""
     caller = get_caller(request)
-    fault = find_fault(fault_id)
+    fault = find_fault(number)
     if not fault_commands.acknowledge_fault(
         fault, by=caller.user.get_username(), reason=make_storable(body.reason)
     ):
@@ -183,4 +181,4 @@ def acknowledge_fault(
             + " If its undo is in progress, try again in a moment.",
             ProblemCode.FAULT_NOT_OUTSTANDING,
         )
-    return record_fault(find_fault(fault_id))
+    return record_fault(find_fault(number))

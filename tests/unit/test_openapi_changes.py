@@ -161,3 +161,14 @@ def test_additions_break_no_client(name: str) -> None:
 
 def test_a_description_does_not_break_itself() -> None:
     assert find_breaking_changes(DOCUMENT, copy.deepcopy(DOCUMENT)) == []
+
+
+def test_another_name_of_a_parameter_in_a_path_breaks_nobody() -> None:
+    def describe(name: str, limit: int) -> Document:
+        parameter = {"name": name, "in": "path", "schema": {"type": "integer", "maximum": limit}}
+        operation = {"parameters": [parameter], "responses": {}, "security": []}
+        return {"paths": {f"/runs/{{{name}}}": {"get": operation}}, "components": {}}
+
+    assert find_breaking_changes(describe("run_id", 9), describe("number", 9)) == []
+    (narrowed,) = find_breaking_changes(describe("run_id", 9), describe("number", 8))
+    assert narrowed.words == "maximum is 8 now"

@@ -111,7 +111,7 @@ def test_generated_clients_get_shared_enums_and_64_bit_ids() -> None:
         parameter["schema"]
         for operation in operations().values()
         for parameter in operation["parameters"]
-        if parameter["name"] in {"fault_id", "approval_id", "webhook_id"}
+        if parameter["name"] in {"number", "approval_id", "webhook_id"}
     ]
     assert ids
     assert {schema.get("format") for schema in ids} == {"int64"}

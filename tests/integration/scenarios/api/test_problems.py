@@ -119,7 +119,7 @@ def test_readiness_is_not_a_problem_document(client: Client) -> None:
         ("PUT services/Not_A_Label", {"base_url": "http://127.0.0.1:1"}, "path.name"),
         ("GET runs?id=zz", None, "query.id"),
         ("GET runs?cursor=zz", None, "query.cursor"),
-        ("GET faults/x", None, "path.fault_id"),
+        ("GET faults/x", None, "path.number"),
     ],
 )
 def test_every_invalid_request_names_the_places_in_one_shape(
