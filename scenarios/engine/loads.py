@@ -120,7 +120,7 @@ class Loads:
         """Coroutines that follow the senders until the last phase is over."""
         return [
             *(self._follow(sending) for sending in self._sent.values()),
-            *([self._beat(), self._watch_networks()] if self._sent else []),
+            *([self._beat()] if self._sent else []),
         ]
 
     async def _follow(self, sending: Sending) -> None:
@@ -140,17 +140,22 @@ class Loads:
         while True:
             await self._clock.sleep(BEAT_SECONDS)
             self._send_phase()
+            await self._check_networks()
 
-    async def _watch_networks(self) -> None:
+    async def _check_networks(self) -> None:
         """Requests go to where the load was admitted when it began; people may have narrowed that since."""
-        while True:
-            await self._clock.sleep(BEAT_SECONDS)
-            for name, sending in self._sent.items():
-                try:
-                    await self._steps.admit_networks(sending.connections)
-                except StepImpossible as error:
-                    self._end(Outcome.ERRORED, f"load {name!r}: {error}")
-                    return
+        sent = dict(self._sent)
+        problems = await asyncio.gather(*(self._find_refusal(sending) for sending in sent.values()))
+        for name, problem in zip(sent, problems, strict=True):
+            if problem:
+                self._end(Outcome.ERRORED, f"load {name!r}: {problem}")
+
+    async def _find_refusal(self, sending: Sending) -> str:
+        try:
+            await self._steps.admit_networks(sending.connections)
+        except StepImpossible as error:
+            return str(error)
+        return ""
 
     def _send_phase(self) -> None:
         for sending in self._sent.values():
