@@ -73,7 +73,7 @@ def count_kibibytes(installed: Coordinator) -> float:
         select sum(pgsize) from dbstat where name in (
             select name from sqlite_master where tbl_name in (
                 'scenarios_run', 'scenarios_event', 'scenarios_fault', 'scenarios_lookchunk',
-                'scenarios_runcharts', 'scenarios_runfigures'
+                'scenarios_runcharts', 'scenarios_runfigures', 'scenarios_loadprogress'
             )
         )
     """

@@ -128,7 +128,17 @@ def installed(installation: Installation, target: Target) -> Iterator[Installati
     target.injected = target.undone = target.active = target.asked = target.looks = target.calm_looks = 0
     yield installation
     installation.system.stop()
-    for table in ("runcharts", "runfigures", "lookchunk", "event", "fault", "hold", "run", "heartbeat"):
+    for table in (
+        "runcharts",
+        "runfigures",
+        "lookchunk",
+        "loadprogress",
+        "event",
+        "fault",
+        "hold",
+        "run",
+        "heartbeat",
+    ):
         installation.delete_all(table)
     for log in installation.system.data.glob("*work*.log"):
         log.unlink()
