@@ -86,7 +86,7 @@ def _send(installed: Installation, shares: dict[str, float], rate: float) -> str
     # Weights are whole numbers.
     files = [f"--file={installed.system.data / name}@{round(share * 60)}" for name, share in shares.items()]
     options = [f"--client={CLIENTS}", "--jobs=2", f"--time={SIMULATED_SECONDS}", f"--rate={rate:.0f}"]
-    command = [found / "pgbench", "--no-vacuum", *options, *files, installed.database]
+    command = [str(found / "pgbench"), "--no-vacuum", *options, *files, installed.database]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -13,7 +13,8 @@ SCENARIOS, RUNS, BATCHES = 40, 100, 2
 
 @pytest.mark.django_db(transaction=True)
 def test_every_figure_is_printed_with_its_goal(capsys: pytest.CaptureFixture[str]) -> None:
-    measure(Goals(), scenarios=SCENARIOS, runs=RUNS, times=2, batches=BATCHES)
+    sizes = {"scenarios": SCENARIOS, "runs": RUNS}
+    measure(Goals(), **sizes, times=2, batches=BATCHES, only_deletions=False)
     printed = capsys.readouterr().out
     judged = [line for line in printed.splitlines() if "≤" in line]
     assert judged
