@@ -10,11 +10,15 @@ times of alerts. Exits with 1 if a step misses its goal.
 
 import argparse
 import os
+import re
 import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -32,6 +36,7 @@ from tests.servers.compose_project import (
     QUEUE,
     ComposeProject,
     way_out,
+    write_limits,
     write_mounts,
     write_next_release,
 )
@@ -73,11 +78,28 @@ def engine_and_program(name: str, folder: Path) -> Iterator[tuple[ContainerEngin
             yield engine, ("env", path, "podman-compose")
 
 
+@contextmanager
+def health_checks(engine: ContainerEngine) -> Iterator[None]:
+    """Check the services that others wait for, which Podman leaves to timers of the systemd that it finds."""
+    over = threading.Event()
+
+    def check() -> None:
+        while not over.wait(2):
+            for name in engine.list_names():
+                if {"postgres", "redis"} & set(re.split("[-_]", name)):
+                    subprocess.run([*engine.podman, "healthcheck", "run", name], check=False, timeout=600)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(check)
+        try:
+            yield
+        finally:
+            over.set()
+
+
 def begin(goals: Goals, system: ComposeProject) -> None:
-    goals.tell(
-        "compose up --build until ready: the image is built, too", timed(lambda: system.up("--build")), "s"
-    )
-    system.compose("down")
+    # Not by `up --build`: Podman would first try to pull the image of the services that do not build it.
+    goals.tell("compose build", timed(lambda: system.compose("build")), "s")
     goals.at_most("compose up until ready: images are there", timed(system.up), 60, "s")
 
 
@@ -182,6 +204,9 @@ def main() -> int:
         goals.tell("a Debian with Python made, to build on", timed(lambda: import_base(engine)), "s")
         own_programs.make_images(engine)
         system = ComposeProject(engine, write_mounts(folder / "programs.json"), program=program)
+        if chosen != "docker":
+            stack.enter_context(health_checks(engine))
+            system.files.append(write_limits(folder / "limits.json", system.files[:-1]))
         begin(goals, system)
         look_at_image(goals, engine)
         carry_out(goals, system)
@@ -191,6 +216,8 @@ def main() -> int:
         roll(goals, system, folder)
         drain(goals, system)
         system.files += [QUEUE, write_mounts(folder / "queue.json", queue=True)]
+        if chosen != "docker":
+            system.files.append(write_limits(folder / "queue-limits.json", [QUEUE]))
         system.up()
         pass_over_api(goals, system, "exchange-latency through RQ on Redis: passed")
         goals.at_most("compose down", timed(lambda: system.compose("down", "--volumes")), 90, "s")

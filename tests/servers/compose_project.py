@@ -10,15 +10,17 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from coordinator_site import __version__
 from tests.servers import base_image, container_engine, own_programs
-from tests.servers.container_engine import ContainerEngine, docker_engine
+from tests.servers.container_engine import LIMITS, ContainerEngine, docker_engine
 from tests.servers.coordinator import PROJECT
 from tests.servers.loopback import wait_for
 
@@ -242,6 +244,14 @@ def write_receiver(folder: Path) -> Path:
         "receiver": receiver,
     }
     return write_compose(folder / "receiver.json", services)
+
+
+def write_limits(file: Path, files: Iterable[Path]) -> Path:
+    """What Podman needs where its services may not have as many open files as by default."""
+    documents = [yaml.safe_load(each.read_text()) for each in files]
+    names = {name for document in documents for name in document["services"]} - {LEFT_OUT}
+    limits = {limit["Name"]: {"soft": limit["Soft"], "hard": limit["Hard"]} for limit in LIMITS}
+    return write_compose(file, {name: {"ulimits": limits} for name in sorted(names)})
 
 
 def write_next_release(folder: Path) -> Path:

@@ -60,6 +60,8 @@ rm --recursive --force --one-file-system "$0"
 # Its locks and its state in memory would otherwise be those of the machine's own Podman. Debian's crun cannot
 # use the control groups of all machines.
 PODMAN_CONFIGURATION = """
+[containers]
+default_ulimits = ["nofile=1024:4096", "nproc=1024:4096"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
