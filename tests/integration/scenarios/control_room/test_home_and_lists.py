@@ -176,7 +176,7 @@ def test_the_list_of_scenarios_asks_not_once_for_each(
     for number in range(60):
         source = DOCUMENT.replace("name: exchange-latency", f"name: number-{number}")
         stored_scenarios.save_scenario(documents.read_document(source))
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         assert admin_client.get("/admin/scenarios/scenario/").status_code == 200
 
 
