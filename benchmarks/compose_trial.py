@@ -170,9 +170,7 @@ def roll(goals: Goals, system: ComposeProject, folder: Path) -> None:
     goals.at_least("  the run: interrupted, clean", int(ended == ("interrupted", "clean")), 1)
     ended = system.wait_for_end(waiting)
     goals.at_least("  the run that waited: passed, clean", int(ended == ("passed", "clean")), 1)
-    images = {
-        system.find_process(name)[1].removeprefix("localhost/") for name in ("web", "worker", "watchdog")
-    }
+    images = {system.find_process(name)[1].rpartition("/")[2] for name in ("web", "worker", "watchdog")}
     goals.at_least("  web, worker and watchdog have the new image", int(images == {NEXT_IMAGE}), 1)
     goals.at_least("  nothing is left broken", int(system.orders_work()), 1)
     goals.at_most("  outstanding faults", system.count_outstanding(), 0)
