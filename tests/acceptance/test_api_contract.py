@@ -45,7 +45,7 @@ def test_responses_match_the_description(
 ) -> None:
     installed, token = installation
     only = [word for phase in phases for word in ("--phases", phase)]
-    done = fuzz(installed, token if is_known else "", "--max-examples", "2", "--seed", "2", *only)
+    done = fuzz(installed, token if is_known else "", "--max-examples", "2", "--seed", "1", *only)
     assert done.returncode == 0, done.stdout + done.stderr
     counted = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
     assert counted is not None
