@@ -145,7 +145,7 @@ async def prolong(access: Access, mode: str, fault: FaultCall, held: Held | None
     if mode != WRITES:
         if held is None or held.row is None or held.row.has_ended:
             raise FaultGone(f"{access.name} is not paused any more: it was restarted, or the lease is over")
-        await explained(held.row.fill(new, held.lease), access.name)
+        await _prolong_row(access, held.row, new, held.lease)
     else:
         if not await is_paused(access, WRITES):
             raise FaultGone(
@@ -155,6 +155,15 @@ async def prolong(access: Access, mode: str, fault: FaultCall, held: Held | None
             raise FaultGone(f"no connection of this process holds the pause of {access.name}")
         await _prolong_writes(access, fault, held, new)
     held.lease.until = new.until
+
+
+async def _prolong_row(access: Access, row: Row, new: Lease, lease: Lease) -> None:
+    try:
+        await explained(row.fill(new, lease), access.name)
+    except FaultGone:
+        raise
+    except StepFailed as error:
+        raise FaultGone(f"{access.name} is not paused any more: {error}") from error
 
 
 async def _prolong_writes(access: Access, fault: FaultCall, held: Held, new: Lease) -> None:
@@ -297,8 +306,15 @@ async def _begin_row(access: Access, connection: "Connection", seconds: float, l
         raise _explain_too_old(access, error) from error
     row.begun = 1
     row.reader = asyncio.create_task(row.read())
+    row.reader.add_done_callback(_take_error)
     await explained(row.fill(lease, lease), access.name)
     return row
+
+
+def _take_error(reader: "asyncio.Task[None]") -> None:
+    """`has_ended` says it all: asyncio need not log how the connection ended."""
+    if not reader.cancelled():
+        reader.exception()
 
 
 def _explain_too_old(access: Access, error: StepNotDone) -> StepNotDone:
