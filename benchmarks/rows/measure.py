@@ -106,7 +106,7 @@ def measure_look(goals: Goals, times: int) -> None:
         held.call(watchdog.list_held_runs)
         due.call(watchdog.list_runs_with_due_faults)
     held.judge(goals, "the watchdog's look for runs that are held", LOOK_GOAL)
-    due.tell(goals, "its look for faults that are due")
+    due.judge(goals, "its look for faults that are due", LOOK_GOAL)
 
 
 def measure_retention(goals: Goals, batches: int) -> None:

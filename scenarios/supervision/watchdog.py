@@ -13,7 +13,6 @@ from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
 from django.utils import timezone
 
 from scenarios.access import audit, invitations
@@ -198,13 +197,15 @@ def list_runs_with_due_faults() -> list[Run]:
 
     A fault of another host is left to the watchdog there; if that one is silent, the ledger says so.
     """
-    now = timezone.now()
+    now, here = timezone.now(), ("", hosts.this_host())
     due = Fault.objects.due(now)
-    mine = due.on_host(hosts.this_host())
     overdue = due.filter(state__in=STATES_TO_UNDO, next_try_at__lt=now - HOST_SILENT_AFTER)
-    silent = overdue.exclude(reason__startswith=hosts.WAITING).exclude(id__in=mine.values("id"))
-    runs = (mine.values("run"), silent.values("run"))
-    return list(Run.objects.filter(Q(id__in=runs[0]) | Q(id__in=runs[1]), lease_until__isnull=True))
+    silent = overdue.exclude(host__in=here).exclude(reason__startswith=hosts.WAITING)
+    # As values, not as subqueries: PostgreSQL would look whether each of all the runs is among them.
+    found = {
+        run for faults in (due.filter(host__in=here), silent) for run in faults.values_list("run", flat=True)
+    }
+    return list(Run.objects.filter(pk__in=found, lease_until__isnull=True))
 
 
 def _beat(troubles: list[str]) -> None:
