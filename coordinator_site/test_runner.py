@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tempfile
 from argparse import ArgumentParser
-from concurrent.futures import ThreadPoolExecutor
-from typing import IO, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from django.core.management.base import CommandError
 
@@ -24,9 +25,9 @@ PARTS = {
     "deployment": ("tests/deployment", "-n", "2", *BY_FILE),
     "style and types": ("tests/style",),
 }
-# From the second part on beside the others, one after the other at a low priority, with their reports at the
-# end: the others often wait for their servers, and these for theirs.
-BESIDE = ("style and types", "deployment")
+# From the second part on beside the others, at a low priority, with its report at the end: it uses one core,
+# and the others often wait for their servers.
+BESIDE = "style and types"
 
 
 class PytestRunner:
@@ -54,21 +55,24 @@ class PytestRunner:
             ) from error
         if test_labels:
             return self._pytest(*(word for label in test_labels for word in PARTS.get(label, (label,))))
-        first, *others = (part for part in PARTS if part not in BESIDE)
+        first, *others = (part for part in PARTS if part != BESIDE)
         codes = {first: self._pytest(*PARTS[first])}
-        with tempfile.TemporaryFile() as output, ThreadPoolExecutor(1) as background:
-            begun = {part: background.submit(self._pytest_quietly, part, output) for part in BESIDE}
+        with self._beside(*PARTS[BESIDE]) as last:
             codes |= {part: self._pytest(*PARTS[part]) for part in others}
-            codes |= {part: code.result() for part, code in begun.items()}
-            output.seek(0)
-            sys.stdout.write(output.read().decode(errors="replace"))
+            codes[BESIDE] = last.wait()
         for part, code in codes.items():
             sys.stdout.write(f"{'passed' if code == 0 else f'FAILED ({code})'}: {part}\n")
         return max(codes.values())
 
-    def _pytest_quietly(self, part: str, output: IO[bytes]) -> int:
-        command = ["nice", "-n", "5", *self._command(*PARTS[part])]
-        return subprocess.run(command, check=False, stdout=output, stderr=subprocess.STDOUT).returncode
+    @contextmanager
+    def _beside(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run them in the background; what they printed is shown after the block."""
+        with tempfile.TemporaryFile() as output:
+            command = ["nice", "-n", "5", *self._command(*arguments)]
+            with subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
+                yield process
+            output.seek(0)
+            sys.stdout.write(output.read().decode(errors="replace"))
 
     def _pytest(self, *arguments: str) -> int:
         return subprocess.run(self._command(*arguments), check=False).returncode

@@ -116,8 +116,9 @@ def test_two_machines_share_the_runs_and_each_reports_its_own(
 def test_a_machine_that_is_cut_off_has_its_fault_undone_by_the_others(
     system: Coordinator, target: Target, two: list[Machine]
 ) -> None:
+    carry_out_many(system, two)  # so that all of them, the watchdog too, have begun
     run = system.manage("scenario", "run", str(LONG_FAULT), "--detach").strip()
-    wait_for(lambda: target.active, what="the fault is injected")
+    system.wait_for_faults()
     for machine in two:  # whichever of them carries it out
         machine.unplug()
     cut_off_at = time.monotonic()
