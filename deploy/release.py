@@ -36,9 +36,20 @@ def find_versions(project: Path) -> dict[str, set[str]]:
     return {file: set(re.findall(place, (project / file).read_text())) for file, place in PLACES.items()}
 
 
+def list_releases(changelog: str) -> list[str]:
+    return re.findall(rf"(?m)^## \[{VERSION}\]", changelog)
+
+
+def split_version(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
 def begin(project: Path, version: str) -> None:
     if not re.fullmatch(VERSION, version):
         raise SystemExit(f"unusable version {version!r}: write three numbers, as in 0.3.0")
+    newest = max(list_releases((project / CHANGELOG).read_text()), key=split_version)
+    if split_version(version) <= split_version(newest):
+        raise SystemExit(f"unusable version {version!r}: {newest} is released, so name a higher one")
     for file, place in PLACES.items():
         path = project / file
         path.write_text(re.sub(place, lambda found: _rename(found, version), path.read_text()))
@@ -51,11 +62,18 @@ def _rename(found: "re.Match[str]", version: str) -> str:
 
 def finish(project: Path, day: date) -> str:
     """The version whose release this is."""
-    (version,) = find_versions(project)[SOURCE]
+    versions = find_versions(project)
+    (version,) = versions[SOURCE]
+    if others := [file for file, named in versions.items() if named != {version}]:
+        raise SystemExit(f"{', '.join(others)} do not name {version}: name it everywhere by 'begin' first")
     changelog = project / CHANGELOG
     text = changelog.read_text()
-    if f"\n## [{version}]" in text:
+    if version in list_releases(text):
         raise SystemExit(f"{version} is released already: name the next version by 'begin' first")
+    if "### Upgrading\n" not in text.partition(UNRELEASED)[2].partition("\n## ")[0]:
+        raise SystemExit(
+            f"{CHANGELOG} does not say how to upgrade to {version}: add 'Upgrading' below 'Unreleased'"
+        )
     changelog.write_text(text.replace(UNRELEASED, f"{UNRELEASED}\n## [{version}] - {day}\n", 1))
     for former in (project / RELEASED).glob("openapi-*.json"):
         former.unlink()
@@ -73,7 +91,7 @@ def main(words: list[str]) -> None:
             begin(PROJECT, version)
         case ["finish"]:
             version = finish(PROJECT, datetime.now(UTC).date())
-            sys.stdout.write(f"Run the tests, commit, and tag the commit: git tag {version}\n")
+            sys.stdout.write(f"Run all tests, then: git add --all; git commit; git tag {version}\n")
         case _:
             raise SystemExit(__doc__)
 
