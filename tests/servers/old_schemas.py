@@ -9,8 +9,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-# The last migration of the first version, 0.1.0, and of the last release. Until a release follows the first, a schema
-# on the way to it, as those have who install from the repository.
+# The last migration of the first version, 0.1.0, and of the last release. Until a release follows the first,
+# a schema on the way to it, as those have who install from the repository.
 VERSIONS = {"first": "0012_base_url_in_words", "released": "0032_included_scenarios_of_runs"}
 STATES = ("outstanding", "running", "queued")
 DOCUMENT = """
