@@ -21,8 +21,14 @@ FOLDERS = (
     "tests",
 )
 SUFFIXES = {".py", ".md", ".html", ".txt", ".js", ".css", ".sh", ".yaml", ".yml", ".json", ".toml"}
-# Migrations are history. The last two are built by other programs.
-EXCLUDED = ("migrations", "node_modules", "package-lock.json", "scenarios/static/scenarios/editor.js")
+# Migrations and what was released are history. The last two are built by other programs.
+EXCLUDED = (
+    "migrations",
+    "tests/released",
+    "node_modules",
+    "package-lock.json",
+    "scenarios/static/scenarios/editor.js",
+)
 
 # Each pattern with what to write instead. They also find words inside of names, as in `test_whoever_…`.
 WORDS = {
