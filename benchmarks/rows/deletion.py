@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from django.contrib.auth.models import User
 from django.test import Client
@@ -25,39 +26,66 @@ LIMIT_SECONDS = 3600.0
 POLL_SECONDS = 0.1
 
 
-def measure_deletions(goals: Goals) -> None:
+class Watchdog(Protocol):
+    """As a process that has been started."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+
+Start = Callable[[], AbstractContextManager[Watchdog]]
+
+
+@contextmanager
+def start_process() -> Iterator[Watchdog]:
+    """A watchdog on this database; it leaves the old runs, which are there for other figures."""
+    environment = {**os.environ, "RETENTION_DAYS": "36500"}
+    process = subprocess.Popen([sys.executable, "manage.py", "watchdog"], cwd=ROOT, env=environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def measure_deletions(goals: Goals, start: Start = start_process) -> None:
+    """`start` starts a watchdog, and kills it in the end."""
     scenario = Scenario.objects.order_by("pk").first()
     user = User.objects.get(username=BUSY_USER)
     assert scenario is not None
     runs, count = Run.objects.count(), scenario.runs.count()
-    _measure(goals, f"deleting a scenario with {count} runs", lambda: sync.remove_scenario(scenario.name))
+    what = f"deleting a scenario with {count} runs"
+    _measure(goals, what, lambda: sync.remove_scenario(scenario.name), start)
     assert not Scenario.objects.filter(pk=scenario.pk).exists()
     browser = Client(headers={"Host": "localhost"})
     browser.force_login(User.objects.create_superuser("deleter"), "django.contrib.auth.backends.ModelBackend")
     address, count = f"/admin/auth/user/{user.pk}/delete/", user.run_set.count()
     browser.get(address)  # loads what the first request needs
-    _measure(goals, f"deleting a user with {count} runs", lambda: browser.post(address, {"post": "yes"}))
+    what = f"deleting a user with {count} runs"
+    _measure(goals, what, lambda: browser.post(address, {"post": "yes"}), start)
     assert not User.objects.filter(pk=user.pk).exists()
     assert Run.objects.count() == runs
     assert AuditEntry.objects.filter(entrance="watchdog").count() == len({"scenario", "user"})
 
 
-def _measure(goals: Goals, what: str, request: Callable[[], object]) -> None:
-    with _watchdog() as one, _watchdog() as other, beside_a_writer() as waits:
+def _measure(goals: Goals, what: str, request: Callable[[], object], start: Start) -> None:
+    with start() as one, start() as other, beside_a_writer() as waits:
         _wait_until_seen(one)
         _wait_until_seen(other)
         waits.clear()
         begun = time.perf_counter()
         request()
         requested = time.perf_counter() - begun
-        left = DeletionRequest.objects.get().left
-        _wait_for(lambda: _count_left() < left / 2)
+        total = DeletionRequest.objects.get().total
+        _wait_for(lambda: _count_left() < total / 2)
         other.kill()
         halfway = _count_left()
-        with _watchdog():
+        with start():
             _wait_for(lambda: not DeletionRequest.objects.exists())
         lasted = time.perf_counter() - begun
-    assert 0 < halfway < left, "one watchdog was to be killed while it goes on"
+    assert 0 < halfway < total, "one watchdog was to be killed while it goes on"
     goals.tell(f"{what}: the request", requested, "s")
     goals.tell(f"{what}: in all, by two watchdogs of which one is killed", lasted, "s")
     goals.at_most(f"another writer waits meanwhile, longest of {len(waits)}", max(waits), WRITER_GOAL, "ms")
@@ -67,7 +95,7 @@ def _count_left() -> int:
     return sum(DeletionRequest.objects.values_list("left", flat=True))
 
 
-def _wait_until_seen(watchdog: subprocess.Popen[bytes]) -> None:
+def _wait_until_seen(watchdog: Watchdog) -> None:
     """It has started, and has made its first round."""
     own = f":{watchdog.pid}"
     _wait_for(lambda: Heartbeat.objects.filter(name="watchdog", detail__endswith=own).exists())
@@ -78,15 +106,3 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < until, "the watchdogs do not get on"
         time.sleep(POLL_SECONDS)
-
-
-@contextmanager
-def _watchdog() -> Iterator[subprocess.Popen[bytes]]:
-    """On this database; it leaves the old runs, which are there for other figures."""
-    environment = {**os.environ, "RETENTION_DAYS": "36500"}
-    process = subprocess.Popen([sys.executable, "manage.py", "watchdog"], cwd=ROOT, env=environment)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
