@@ -33,7 +33,7 @@ from scenarios.language.document import build_plan
 from scenarios.load.process import LoadProcesses
 from scenarios.models import Run
 from scenarios.ports import Event
-from scenarios.runs import leases, stop_requests, task_queue, unbegun
+from scenarios.runs import late_protection, leases, stop_requests, task_queue, unbegun
 from scenarios.runs.gate import RunGate
 from scenarios.runs.journal import DatabaseJournal
 from scenarios.runs.leases import Claim
@@ -219,10 +219,11 @@ def find_fitting_plan(run: Run) -> Plan | None:
 
 
 async def keep_lease(engine: Engine, journal: DatabaseJournal) -> None:
-    """Renew the lease, and look for a request to stop, until cancelled: neither waits for the other."""
+    """Renew the lease, and look for what ends the run, until cancelled: neither waits for the other."""
     await asyncio.gather(
         _abandon_when_lost(engine, renew_until_lost(journal)),
         _abandon_when_lost(engine, stop_requests.end_when_stopped(engine, journal.find_stop_request)),
+        _abandon_when_lost(engine, late_protection.end_when_protected(engine, journal.find_unapproved)),
     )
 
 

@@ -28,7 +28,7 @@ from scenarios.published.metrics import (
     TIME_TO_PASS,
     VALIDATIONS,
 )
-from scenarios.runs import leases, ledger, lifecycle, stop_requests
+from scenarios.runs import late_protection, leases, ledger, lifecycle, stop_requests
 from scenarios.runs.event_queue import EventQueue
 from scenarios.runs.leases import Claim
 
@@ -69,6 +69,7 @@ class DatabaseJournal:
         self._queue = EventQueue(self._write_events)
         self._own = [DatabaseThread("stop"), DatabaseThread("lease")]
         self._looks, self._renewals = self._own[0], renewals or self._own[1]
+        self._protection = late_protection.ProtectionLook(claim)
         self._is_renewed = asyncio.Event()
         self._is_renewed.set()
 
@@ -92,6 +93,10 @@ class DatabaseJournal:
     async def find_stop_request(self) -> str | None:
         """Who asked for the run's end, if anyone did; never waits behind what the run writes."""
         return await self._ask(partial(self._looks.call, stop_requests.find_stop_request, self._claim))
+
+    async def find_unapproved(self) -> Sequence[str]:
+        """What the run touches that has become protected, without an approval for it."""
+        return await self._ask(partial(self._looks.call, self._protection.find_unapproved))
 
     async def write(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Call the function after all that was asked before it; it may be called twice.

@@ -16,8 +16,9 @@ from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.library import services as registered_services
 from scenarios.models import Fault, Run, Service
+from scenarios.planning import approvals
 from scenarios.ports import Connection, Event, Intent
-from scenarios.runs import executor, leases, ledger, recovery
+from scenarios.runs import executor, late_protection, leases, ledger, recovery
 from scenarios.runs.gate import RunGate
 from tests.integration.scenarios.planned_rows import read_approval, someone
 from tests.integration.scenarios.reaching import (
@@ -293,6 +294,42 @@ def test_service_protected_during_a_run_is_refused_from_then_on_but_its_fault_is
     assert "which is protected" in ended.reason
     assert shop.asked == ["POST /inject", "DELETE /undo"]
     assert Fault.objects.get().state == FaultState.UNDONE
+
+
+def test_a_load_ends_and_a_fault_is_undone_when_their_service_becomes_protected(shop: Recorder) -> None:
+    def protect(request: Any) -> None:
+        if request.path == "/inject":
+            registered_services.register_service("shop", shop.url, is_protected=True)
+
+    shop.before_answer = in_the_database(protect)
+    inject = {"http": {"service": "shop", "method": "POST", "path": "/inject"}}
+    undo = {"http": {"service": "shop", "method": "DELETE", "path": "/undo"}}
+    source = json.loads(document(actions=[action(inject, undo)]))
+    look = {"http": {"service": "shop", "path": "/price"}}
+    source["spec"]["load"] = [{"name": "shoppers", "rate": "5/s", "request": look}]
+    source["spec"]["phases"][0]["hold"] = "300s"
+    ended = carried_out(queued(json.dumps(source)))
+    assert (ended.outcome, ended.rollback) == (Outcome.ERRORED, Rollback.CLEAN)
+    because = "the run touches service 'shop', which is protected now, and nobody has approved that"
+    assert ended.reason == because
+    assert Fault.objects.get().state == FaultState.UNDONE
+    assert "DELETE /undo" in shop.asked
+
+
+def test_what_is_protected_later_at_the_address_of_a_run_needs_an_approval_too(
+    custody: Recorder, ann: User
+) -> None:
+    do = {"http": {"service": "custody", "method": "POST", "path": "/x"}}
+    run = queued(document(actions=[action(do)]), ann)
+    approvals.approve(read_approval(run), by=someone("bob", "approve_run"))
+    claimed = leases.claim_run(run.id, run.attempt, worker="a:1")
+    assert claimed is not None
+    look = late_protection.ProtectionLook(claimed)
+    assert look.find_unapproved() == []
+    registered_services.register_service("vault", f"http://localhost:{custody.port}")
+    assert look.find_unapproved() == ()
+    registered_services.register_service("vault", f"http://localhost:{custody.port}", is_protected=True)
+    assert look.find_unapproved() == ["vault"]
 
 
 def test_an_undo_is_redirected_to_what_was_protected_later_and_not_to_what_was_before(
