@@ -46,8 +46,9 @@ def read_profile(name: str = "", *, server: str = "", authority: str = "") -> Pr
     """The server is the first of: `server`, the profile `name`, that of TEST_COORDINATOR_PROFILE,
     TEST_COORDINATOR_SERVER, the profile that the file names as `default`.
 
-    The token of a profile goes only to its server. Another server, and a profile without a token, gets that
-    of TEST_COORDINATOR_TOKEN or of the file TEST_COORDINATOR_TOKEN_FILE.
+    The token of a profile goes only to its server, and is used there without naming the profile, too. That of
+    TEST_COORDINATOR_TOKEN or of the file TEST_COORDINATOR_TOKEN_FILE is used instead, except for a profile
+    that is named and has a token.
 
     Raises:
         SettingsError: there is no server, no such profile, or its file cannot be used.
@@ -58,15 +59,16 @@ def read_profile(name: str = "", *, server: str = "", authority: str = "") -> Pr
     address = server or ("" if wanted else os.environ.get(SERVER_VARIABLE, ""))
     if address:
         source = "--server" if server else SERVER_VARIABLE
-        return Profile(address, _find_token({}), _find_authority(authority, {}), source)
+        table = _find_table_of(address)
+        return Profile(address, _find_token(table), _find_authority(authority, table), source)
     tables = read_profiles()
-    wanted = wanted or str(tables.get("default", ""))
-    if not wanted:
+    default = str(tables.get("default", ""))
+    if not (wanted or default):
         raise SettingsError(
             f"No coordinator is named; give '--server URL', set {SERVER_VARIABLE}, or store a profile with "
             "'test-coordinator login URL'."
         )
-    return _build_profile(tables, wanted, authority)
+    return _build_profile(tables, wanted or default, authority, is_named=bool(wanted))
 
 
 def find_profile(name: str) -> Profile:
@@ -75,12 +77,27 @@ def find_profile(name: str) -> Profile:
     return Profile(str(table.get("server", "")), authority=_find_authority("", table))
 
 
-def _build_profile(tables: Mapping[str, Any], name: str, authority: str) -> Profile:
+def _build_profile(tables: Mapping[str, Any], name: str, authority: str, *, is_named: bool) -> Profile:
     table = _find_table(tables, name)
     address = str(table.get("server", ""))
     if not address:
         raise SettingsError(f"The profile {name!r} names no 'server'.")
-    return Profile(address, _find_token(table), _find_authority(authority, table), f"profile {name}")
+    token = _find_token(table, is_named=is_named)
+    return Profile(address, token, _find_authority(authority, table), f"profile {name}")
+
+
+def _find_table_of(address: str) -> Mapping[str, Any]:
+    """The only profile of this server; an empty table if there is none, or several."""
+    try:
+        tables = read_profiles()
+    except SettingsError:  # which is not needed, as the server is given
+        return {}
+    found: list[Mapping[str, Any]] = [
+        table
+        for table in tables.values()
+        if isinstance(table, dict) and str(table.get("server", "")).rstrip("/") == address.rstrip("/")
+    ]
+    return found[0] if len(found) == 1 else {}
 
 
 def _find_table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -131,13 +148,15 @@ def read_profiles() -> dict[str, Any]:
     return tables
 
 
-def _find_token(table: Mapping[str, Any]) -> str:
-    if token := str(table.get("token", "")):
-        return token
-    file = str(table.get("token_file", ""))
-    if not file and (token := os.environ.get(TOKEN_VARIABLE, "")):
-        return token
-    file = file or os.environ.get(TOKEN_FILE_VARIABLE, "")
+def _find_token(table: Mapping[str, Any], *, is_named: bool = False) -> str:
+    of_profile = (str(table.get("token", "")), str(table.get("token_file", "")))
+    of_environment = (os.environ.get(TOKEN_VARIABLE, ""), os.environ.get(TOKEN_FILE_VARIABLE, ""))
+    places = (of_profile, of_environment) if is_named else (of_environment, of_profile)
+    token, file = next((place for place in places if any(place)), ("", ""))
+    return token or _read_token(file)
+
+
+def _read_token(file: str) -> str:
     if not file:
         return ""
     try:

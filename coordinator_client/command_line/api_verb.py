@@ -78,7 +78,7 @@ def send_request(
         response = coordinator.request(method, address, content=content, headers={**sent, **dict(headers)})
     except RefusedError as error:
         _explain(session, address, error)
-        return exit_codes.REFUSED
+        return exit_codes.find_refusal_code(error)
     _write(session, response)
     return exit_codes.DONE
 

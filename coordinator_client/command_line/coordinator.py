@@ -42,7 +42,22 @@ class CommandRefused(CoordinatorError):  # noqa: N818 - a state
     """The command cannot be carried out; the message is shown to the user."""
 
 
-class ScenarioNotFound(CommandRefused):
+class NotFound(CommandRefused):
+    """What the command names does not exist."""
+
+
+class NotPermitted(CommandRefused):
+    """The user may not do this, or somebody else must."""
+
+
+class NoRunNamed(CommandRefused):
+    """The id of a run is empty, for example because a variable of a script is."""
+
+    def __init__(self) -> None:
+        super().__init__(f"Give the id of a run, or the beginning of it; {quote_command('runs')} lists all.")
+
+
+class ScenarioNotFound(NotFound):
     """No scenario with this name is stored."""
 
     def __init__(self, name: str, stored: Sequence[str]) -> None:
@@ -56,7 +71,7 @@ class ScenarioNotFound(CommandRefused):
         super().__init__(f"There is no scenario {name!r}; {hint}")
 
 
-class SuiteNotFound(CommandRefused):
+class SuiteNotFound(NotFound):
     """There is no suite with this name."""
 
     def __init__(self, name: str, stored: Sequence[str]) -> None:
@@ -65,17 +80,19 @@ class SuiteNotFound(CommandRefused):
         super().__init__(f"There is no suite {name!r}; {hint}")
 
 
-class RunNotFound(CommandRefused):
-    """No run, or more than one, has an id with this beginning."""
+class RunNotFound(NotFound):
+    """No run has an id with this beginning."""
 
-    def __init__(self, beginning: str, *, found: int = 0) -> None:
-        listing = f"{quote_command('runs')} lists all"
-        if not beginning:
-            super().__init__(f"Give the id of a run, or the beginning of it; {listing}.")
-            return
-        what = f"There are {found} runs" if found else "There is no run"
-        hint = "give more characters" if found else listing
-        super().__init__(f"{what} whose id begins with {beginning!r}; {hint}.")
+    def __init__(self, beginning: str) -> None:
+        listing = f"{quote_command('runs')} lists all."
+        super().__init__(f"There is no run whose id begins with {beginning!r}; {listing}")
+
+
+class RunAmbiguous(CommandRefused):
+    """More than one run has an id with this beginning."""
+
+    def __init__(self, beginning: str) -> None:
+        super().__init__(f"Several runs have an id that begins with {beginning!r}; give more characters.")
 
 
 class NothingToUndo(CommandRefused):

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from coordinator_client.addresses import check_address
@@ -10,8 +10,12 @@ from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import CommandRefused
 from coordinator_client.command_line.terminal import Terminal, escape_text, format_time
 from coordinator_client.command_line.verbs import Place, Session, add_completed, add_verb
+from coordinator_client.errors import NotAuthenticatedError
 from coordinator_client.profiles import PROFILE_VARIABLE, SERVER_VARIABLE, find_profile, read_profiles
 from coordinator_client.records import Identity
+
+if TYPE_CHECKING:
+    from coordinator_client.synchronous.client import Client
 
 LOGIN_HELP = (
     "Store the address and the token of a coordinator as a profile. The token is asked for, or read from "
@@ -47,7 +51,7 @@ def log_in(session: Session, url: str, *, default: bool, **_options: Any) -> int
     name, table = _build_profile(session.place, url)
     table["token"] = _read_token(table["server"])
     with Client(table["server"], table["token"], authority=table.get("ca", "")) as client:
-        identity = client.whoami()
+        identity = _check_token(client)
     is_first = not any(isinstance(found, dict) for found in tables.values())
     is_default = default or is_first or tables.get("default") == name
     file = store_profile(name, table, as_default=is_default)
@@ -56,6 +60,18 @@ def log_in(session: Session, url: str, *, default: bool, **_options: Any) -> int
     session.terminal.result({**described, "default": is_default}, sentence)
     _warn_of_variables(session.terminal)
     return exit_codes.DONE
+
+
+def _check_token(client: "Client") -> Identity:
+    try:
+        return client.whoami()
+    except NotAuthenticatedError as error:
+        raise NotAuthenticatedError(
+            f"{client.server} does not accept this token, so nothing was stored. "
+            f"Create one in the control room: {client.server}/admin/",
+            status=error.status or 0,
+            code=error.code,
+        ) from error
 
 
 def log_out(session: Session, name: str, **_options: Any) -> int:

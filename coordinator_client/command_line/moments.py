@@ -1,4 +1,4 @@
-"""Moments that a person gives: a time, or how long ago it was."""
+"""Moments that a person gives, as a time or as how long ago it was; and durations."""
 
 import re
 from argparse import ArgumentTypeError
@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGO = re.compile(r"([0-9]{1,6})([smhdw])")
+_DURATION = re.compile(r"(?:[0-9]{1,6}[smhd])+")
+_AMOUNT = re.compile(r"([0-9]+)([smhd])")
 
 
 def parse_moment(text: str) -> datetime:
@@ -24,3 +26,16 @@ def parse_moment(text: str) -> datetime:
             "or how long ago it was, as 90m, 24h or 7d"
         ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds, from `90s`, `10m` or `1h30m`.
+
+    Raises:
+        ArgumentTypeError: it is none, or zero.
+    """
+    amounts = _AMOUNT.findall(text) if _DURATION.fullmatch(text) else []
+    seconds = sum((timedelta(**{UNITS[unit]: int(amount)}) for amount, unit in amounts), timedelta())
+    if not seconds:
+        raise ArgumentTypeError(f"invalid duration {text!r}; write it as 90s, 10m or 1h30m")
+    return seconds.total_seconds()

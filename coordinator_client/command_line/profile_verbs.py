@@ -59,14 +59,15 @@ def write_completion(session: Session, shell: str, **_options: Any) -> int:
 
 def show_version(session: Session, **_options: Any) -> int:
     """As `kubectl version`: the client's is shown where no coordinator is named or responds, too."""
-    version, place, refused = "", "", ""
+    version, place, code = "", "", exit_codes.DONE
+    refused = ""
     try:
         place = session.coordinator.place
         version = session.coordinator.read_version()
     except SettingsError as error:
         session.terminal.errors.print(escape_text(error))
     except CoordinatorError as error:
-        refused = str(error)
+        refused, code = str(error), exit_codes.find_refusal_code(error)
     lines = [
         f"Client: {__version__}",
         *([f"Coordinator: {escape_text(f'{version}, {place}')}"] if version else []),
@@ -76,4 +77,4 @@ def show_version(session: Session, **_options: Any) -> int:
     )
     if refused:
         session.terminal.complain(refused)
-    return exit_codes.REFUSED if refused else exit_codes.DONE
+    return code

@@ -16,12 +16,13 @@ from coordinator_client.command_line import (
     event_verbs,
     exit_codes,
     fault_verbs,
+    follow_verb,
     history_verbs,
     import_verb,
     login_verbs,
     profile_verbs,
     registration_verbs,
-    run_verbs,
+    run_verb,
     scenario_verbs,
     schedule_verbs,
     server_commands,
@@ -38,8 +39,8 @@ from coordinator_client.version import __version__
 
 DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults, schedules and services."
 GROUPS = (
-    *(scenario_verbs, import_verb, run_verbs, history_verbs, event_verbs, fault_verbs, schedule_verbs),
-    *(registration_verbs, environment_verbs, allow_list_verbs, decision_verbs, suite_verbs),
+    *(scenario_verbs, import_verb, run_verb, follow_verb, history_verbs, event_verbs, fault_verbs),
+    *(schedule_verbs, registration_verbs, environment_verbs, allow_list_verbs, decision_verbs, suite_verbs),
     *(api_verb, login_verbs, profile_verbs),
 )
 
@@ -101,7 +102,7 @@ def carry_out(function: Callable[..., int], session: Session, options: dict[str,
         return exit_codes.PIPE_CLOSED
     except CoordinatorError as error:
         session.terminal.complain(str(error))
-        return exit_codes.REFUSED
+        return exit_codes.find_refusal_code(error)
     except OSError as error:  # a full disk behind '>'
         abandon_output()
         session.terminal.complain(f"The output cannot be written: {error.strerror or error}.")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.terminal import Terminal, escape_text
-from coordinator_client.command_line.wording import format_duration
-from coordinator_client.errors import UnavailableError
+from coordinator_client.command_line.wording import format_duration, quote_command
+from coordinator_client.errors import UnavailableError, WaitTimeoutError
 from coordinator_client.records import Event, Run
 
 WORKER_GRACE_SECONDS = 10.0
@@ -49,6 +49,19 @@ class Clock:
         return f"{escape_text(self.text)} · {format_duration(round(time.monotonic() - self.began))}"
 
 
+class Deadline:
+    """When to stop waiting for a run."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raise WaitTimeoutError once it has passed."""
+        if time.monotonic() > self._until:
+            raise WaitTimeoutError(f"The run has not ended within {format_duration(self._seconds)}.")
+
+
 class Progress:
     """Prints a run's events as text, one per line; with `quiet`, only how the run ended."""
 
@@ -67,8 +80,12 @@ class Progress:
         self._looked_at = 0.0
         self._injected: set[str] = set()
 
-    def follow(self) -> Run:
-        """Print until the run ends, then its verdict. It can be called again after an interruption."""
+    def follow(self, deadline: Deadline | None = None) -> Run:
+        """Print until the run ends, then its verdict. It can be called again after an interruption.
+
+        Raises:
+            WaitTimeoutError: the run has not ended at the deadline.
+        """
         quiet_since = time.monotonic()
         with self._terminal.status(self._clock):
             for event in self._coordinator.watch(self._run_id, self._last):
@@ -79,6 +96,8 @@ class Progress:
                 else:
                     self._terminal.check_reader()
                     self._idle(time.monotonic() - quiet_since)
+                if deadline is not None:
+                    deadline.check()
         run = self._coordinator.find_run(self._run_id)
         self._terminal.say(format_verdict(run))
         return run
@@ -126,6 +145,10 @@ def _list_values(event: Event) -> dict[str, str]:
         "from_worker": escape_text(event.data.get("from", "")),
         "after": f" after {format_duration(seconds)}" if seconds else "",
     }
+
+
+def say_that_it_continues(terminal: Terminal, run: Run) -> None:
+    terminal.complain(f"The run continues; stop it with {quote_command(f'stop {run.short_id}')}.")
 
 
 def format_verdict(run: Run) -> str:

@@ -9,8 +9,10 @@ from coordinator_client.command_line.coordinator import (
     CommandRefused,
     FaultFilter,
     ListedScenario,
+    NoRunNamed,
     NothingToUndo,
     ReadDocument,
+    RunAmbiguous,
     RunFilter,
     RunNotFound,
     ScenarioNotFound,
@@ -185,13 +187,15 @@ class RemoteCoordinator(
 
     def find_run_id(self, beginning: str) -> str:
         if not beginning:
-            raise RunNotFound(beginning)
+            raise NoRunNamed
         try:
             found = self._client.runs.list(id_prefix=beginning.lower(), limit=2)
         except InvalidRequestError:
             raise RunNotFound(beginning) from None  # not the beginning of an id
-        if len(found) != 1:
-            raise RunNotFound(beginning, found=len(found))
+        if not found:
+            raise RunNotFound(beginning)
+        if len(found) > 1:
+            raise RunAmbiguous(beginning)
         return found[0].id
 
     def find_run(self, run_id: str) -> Run:

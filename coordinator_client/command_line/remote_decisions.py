@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from coordinator_client.command_line.coordinator import NotFound
 from coordinator_client.command_line.remote_registrations import (
     build_missing,
     explain_fields,
     explain_missing,
     refuse_person,
 )
-from coordinator_client.errors import CoordinatorError
 from coordinator_client.records import Approval, Fault, Identity, Token, Webhook
 from coordinator_client.synchronous.client import Client
 
@@ -57,7 +57,7 @@ class RemoteDecisions:
     def _find_webhook(self, name: str) -> Webhook:
         found = next((webhook for webhook in self._client.webhooks.list() if webhook.name == name), None)
         if found is None:
-            raise CoordinatorError(build_missing("webhook", name))
+            raise NotFound(build_missing("webhook", name))
         return found
 
     def list_tokens(self) -> Sequence[Token]:
@@ -76,7 +76,7 @@ def find_token(tokens: Sequence[Token], word: str) -> Token:
     """The only token with this number or beginning; the whole token is accepted, too.
 
     Raises:
-        CoordinatorError: there is none, or there are several.
+        NotFound: there is none, or there are several.
     """
     shown = word.rstrip("…")
     found = [
@@ -86,5 +86,5 @@ def find_token(tokens: Sequence[Token], word: str) -> Token:
     ]
     if len(found) != 1:
         # The word may be a whole token, which must not be shown.
-        raise CoordinatorError(build_missing("token", shown[:11]))
+        raise NotFound(build_missing("token", shown[:11]))
     return found[0]

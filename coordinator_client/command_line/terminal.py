@@ -24,9 +24,11 @@ _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u
 
 def escape_text(text: object) -> str:
     """The text on one line, with control characters and rich's markup escaped."""
-    return escape(
-        _CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
-    )
+    return escape(_escape_control(text))
+
+
+def _escape_control(text: object) -> str:
+    return _CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
 UNLIMITED_WIDTH = 100_000
@@ -101,11 +103,17 @@ class Terminal:
             self.say(markup)
 
     def rows(self, items: Sequence[Any], columns: Mapping[str, Iterable[object]], *, empty: str) -> None:
-        """Write the items as JSON or as a table; without items, show `empty`."""
+        """Write the items as JSON or as a table; without items, show `empty`.
+
+        If this is not a terminal, tabs separate the cells and there is no heading, so that `cut` can read it.
+        """
         if self.wants_json:
             self.document({"items": items})
         elif not items:
             self.say(empty)
+        elif not self.out.is_terminal:
+            for row in zip(*columns.values(), strict=True):
+                self._write("\t".join(map(_escape_control, row)) + "\n")
         else:
             from rich.table import Table  # noqa: PLC0415 - slow, and not for JSON
 

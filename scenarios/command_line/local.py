@@ -13,8 +13,11 @@ from coordinator_client.command_line.coordinator import (
     CommandRefused,
     FaultFilter,
     ListedScenario,
+    NoRunNamed,
+    NotFound,
     NothingToUndo,
     ReadDocument,
+    RunAmbiguous,
     RunFilter,
     RunNotFound,
 )
@@ -120,7 +123,7 @@ class LocalCoordinator(
         scenario = find_scenario(name)
         rows = scenario.history.select_related("history_user").order_by("history_id")
         if version < 1 or not (found := list(rows[version - 1 : version])):
-            raise CommandRefused(f"Scenario {name!r} has no version {version!r}.")
+            raise NotFound(f"Scenario {name!r} has no version {version!r}.")
         return _describe_version(found[0], version, scenario.document, document=found[0].document)
 
     def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
@@ -160,15 +163,18 @@ class LocalCoordinator(
 
     def find_run_id(self, beginning: str) -> str:
         digits = beginning.replace("-", "").lower()
+        if not digits:
+            raise NoRunNamed
         try:
             first = UUID(digits.ljust(DIGITS_OF_ID, "0"))
             last = UUID(digits.ljust(DIGITS_OF_ID, "f"))
         except ValueError:
             raise RunNotFound(beginning) from None
         found = list(models.Run.objects.filter(id__range=(first, last)).values_list("id", flat=True)[:2])
-        if len(found) != 1 or not digits:
-            count = models.Run.objects.filter(id__range=(first, last)).count()
-            raise RunNotFound(beginning, found=count)
+        if not found:
+            raise RunNotFound(beginning)
+        if len(found) > 1:
+            raise RunAmbiguous(beginning)
         return str(found[0])
 
     def find_run(self, run_id: str) -> Run:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.coordinator import CommandRefused, NotFound
 from coordinator_client.command_line.remote_registrations import build_missing
 from coordinator_client.parsing import parse
 from coordinator_client.records import AllowList
@@ -36,7 +36,7 @@ def _find_name(name: str) -> ListName:
     try:
         return ListName(name)
     except ValueError:
-        raise CommandRefused(build_missing("allow-list", name)) from None
+        raise NotFound(build_missing("allow-list", name)) from None
 
 
 def _describe(row: models.AllowList) -> AllowList:

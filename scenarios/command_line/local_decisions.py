@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Case, When
 
-from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.coordinator import CommandRefused, NotFound, NotPermitted
 from coordinator_client.command_line.remote_decisions import find_token
 from coordinator_client.command_line.remote_registrations import build_missing
 from coordinator_client.parsing import parse
@@ -38,7 +38,7 @@ class LocalDecisions:
     def acknowledge_fault(self, fault_id: int, reason: str) -> Fault:
         rows = models.Fault.objects.select_related("run").filter(pk=fault_id)
         if (row := rows.first()) is None:
-            raise CommandRefused(f"There is no fault {fault_id!r}.")
+            raise NotFound(f"There is no fault {fault_id!r}.")
         if not faults.acknowledge_fault(row, by=WHO, reason=str(make_storable(reason))):
             raise CommandRefused(
                 f"Fault {fault_id} is {row.state}; only an outstanding fault can be acknowledged. "
@@ -68,7 +68,9 @@ class LocalDecisions:
         decide = approvals.approve if approved else approvals.refuse
         try:
             decide(row, by=person, reason=reason)
-        except (NotWaiting, OwnRequest) as error:
+        except OwnRequest as error:
+            raise NotPermitted(str(error)) from error
+        except NotWaiting as error:
             raise CommandRefused(str(error)) from error
         return parse(Approval, _list_fields(_find_approval(approval_id)))
 
@@ -135,7 +137,7 @@ def _refusals() -> Iterator[None]:
 def _find_approval(approval_id: int) -> models.Approval:
     row = models.Approval.objects.select_related("run", "schedule").filter(pk=approval_id).first()
     if row is None:
-        raise CommandRefused(build_missing("approval", approval_id))
+        raise NotFound(build_missing("approval", approval_id))
     return row
 
 
@@ -161,7 +163,7 @@ def _list_fields(row: models.Approval) -> dict[str, Any]:
 
 def _find_webhook(name: str) -> models.Webhook:
     if (row := models.Webhook.objects.filter(name=name).first()) is None:
-        raise CommandRefused(build_missing("webhook", name))
+        raise NotFound(build_missing("webhook", name))
     return row
 
 

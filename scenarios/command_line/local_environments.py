@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.coordinator import NotFound
 from coordinator_client.command_line.environments import EnvironmentRequest
 from coordinator_client.command_line.remote_registrations import build_missing
 from coordinator_client.parsing import parse
@@ -39,7 +39,7 @@ class LocalEnvironments:
 
 def _find(name: str) -> models.Environment:
     if (row := models.Environment.objects.filter(name=make_storable(name)).first()) is None:
-        raise CommandRefused(build_missing("environment", name))
+        raise NotFound(build_missing("environment", name))
     return row
 
 

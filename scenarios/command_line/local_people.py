@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from django.contrib.auth.models import User
 
-from coordinator_client.command_line.coordinator import MAX_NAMES_LISTED, CommandRefused
+from coordinator_client.command_line.coordinator import (
+    MAX_NAMES_LISTED,
+    CommandRefused,
+    NotFound,
+    NotPermitted,
+)
 
 
 def find_person(name: str, permissions: Sequence[str], *, choose_only_one: bool = False) -> User:
@@ -15,19 +20,19 @@ def find_person(name: str, permissions: Sequence[str], *, choose_only_one: bool 
     With `choose_only_one`, it may also be the only user who has the permissions.
 
     Raises:
-        CommandRefused: there is no such user, or the user is not active or lacks a permission.
+        NotFound: there is no such user.
+        NotPermitted: the user is not active or lacks a permission.
+        CommandRefused: no user is named, and there is not only one.
     """
     account = name or read_account()
     found = User.objects.filter(username=account).first()
     if found is not None:
         if not (found.is_active and found.has_perms(permissions)):
-            raise CommandRefused(
-                f"User {account!r} may not do this; {_suggest(_list_permitted(permissions))}"
-            )
+            raise NotPermitted(f"User {account!r} may not do this; {_suggest(_list_permitted(permissions))}")
         return found
     permitted = _list_permitted(permissions)
     if name:
-        raise CommandRefused(f"There is no user {name!r}; {_suggest(permitted)}")
+        raise NotFound(f"There is no user {name!r}; {_suggest(permitted)}")
     if choose_only_one and len(permitted) == 1:
         return permitted[0]
     raise CommandRefused(

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.coordinator import CommandRefused, NotFound
 from coordinator_client.command_line.registrations import (
     REPLACE_HINT,
     HostRequest,
@@ -155,20 +155,20 @@ def _make_storable(text: str | None) -> str | None:
 
 def _find_service(name: str) -> models.Service:
     if (row := models.Service.objects.filter(name=name).first()) is None:
-        raise CommandRefused(build_missing("service", name))
+        raise NotFound(build_missing("service", name))
     return row
 
 
 def _find_host(name: str) -> models.Host:
     if (row := models.Host.objects.filter(name=name).first()) is None:
-        raise CommandRefused(build_missing("host", name))
+        raise NotFound(build_missing("host", name))
     return row
 
 
 def _find_schedule(name: str) -> models.Schedule:
     row = models.Schedule.objects.select_related("changed_by").filter(name=name).first()
     if row is None:
-        raise CommandRefused(build_missing("schedule", name))
+        raise NotFound(build_missing("schedule", name))
     return row
 
 

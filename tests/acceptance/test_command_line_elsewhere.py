@@ -133,7 +133,7 @@ def test_mistakes_have_their_line_and_names_what_was_meant(scenario: Elsewhere, 
     assert "did you mean 'method'?" in refused.out
     assert scenario("run", file).code == 2
     asked = scenario("run", "exchange-latncy", "--var", "x=1")
-    assert (asked.code, "There is no scenario 'exchange-latncy'" in asked.err) == (2, True)
+    assert (asked.code, "There is no scenario 'exchange-latncy'" in asked.err) == (7, True)
 
 
 def test_a_run_is_stopped_by_the_beginning_of_its_id(scenario: Elsewhere, target: Target) -> None:
@@ -143,6 +143,20 @@ def test_a_run_is_stopped_by_the_beginning_of_its_id(scenario: Elsewhere, target
     assert (stopped.code, "ABORTED" in stopped.out) == (0, True), stopped.err
     assert target.active == 0
     assert "has already ended: aborted" in scenario("stop", run_id).out
+
+
+def test_a_run_that_takes_too_long_is_stopped_but_one_that_is_only_followed_goes_on(
+    scenario: Elsewhere, target: Target
+) -> None:
+    run_id = scenario("run", LONG_FAULT, "--detach").out.strip()
+    followed = scenario("follow", run_id, "--timeout", "1s")
+    assert (followed.code, "has not ended within 1s" in followed.err) == (124, True), followed.err
+    assert f"The run continues; stop it with 'manage.py scenario stop {run_id[:8]}'" in followed.err
+    late = scenario("run", LONG_FAULT, "--timeout", "1s")  # it waits for the service of the first one
+    assert (late.code, "ABORTED" in late.out) == (4, True), late.err
+    assert "The run has not ended within 1s." in late.err
+    assert scenario("stop", run_id).code == 0
+    assert target.active == 0
 
 
 def test_a_fault_that_stayed_is_undone_by_the_watchdog_there(
@@ -178,7 +192,7 @@ def test_a_schedule_is_listed_paused_and_resumed(scenario: Elsewhere, system: Co
     assert "paused" in scenario("schedules").out
     assert "is resumed; its next time is" in scenario("resume", "nightly").out
     unknown = scenario("pause", "weekly")
-    assert (unknown.code, "There is no schedule 'weekly'" in unknown.err) == (2, True)
+    assert (unknown.code, "There is no schedule 'weekly'" in unknown.err) == (7, True)
 
 
 def test_a_program_without_a_database_shows_a_token_that_is_unknown_to_nobody(
@@ -198,7 +212,7 @@ def test_a_program_without_a_database_shows_a_token_that_is_unknown_to_nobody(
         check=False,
         timeout=300,
     )
-    assert refused.returncode == 2
+    assert refused.returncode == 8
     assert "Set the token in TEST_COORDINATOR_TOKEN, or in the profile." in refused.stderr
     assert "nobody-knows" not in refused.stdout + refused.stderr
 

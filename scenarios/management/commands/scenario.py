@@ -87,7 +87,7 @@ class Command(BaseCommand):
         try:
             code = function(session, **options)
         except CoordinatorError as error:
-            raise CommandError(str(error), returncode=exit_codes.REFUSED) from error
+            raise CommandError(str(error), returncode=exit_codes.find_refusal_code(error)) from error
         except (OperationalError, ProgrammingError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             raise CommandError(

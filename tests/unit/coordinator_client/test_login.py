@@ -83,14 +83,14 @@ def test_accepted_token_is_stored_for_its_owner_only_and_used(call: Call, file: 
 def test_nothing_is_stored_without_a_token_or_with_a_refused_one(call: Call, file: Path, typed: str) -> None:
     with scripted_api(problem(401, "The token is unknown.")) as server:
         code, out, err = call("login", server.url, typed=typed)
-    assert (code, out, TOKEN in err) == (2, "", False)
-    assert ("The token is unknown." if typed.strip() else "No token was given") in err
+    assert (code, out, TOKEN in err) == (8 if typed.strip() else 2, "", False)
+    assert ("does not accept this token, so nothing" if typed.strip() else "No token was given") in err
     assert not file.exists()
 
 
 def test_coordinator_that_is_away_stores_nothing(call: Call, file: Path) -> None:
     code, _, err = call("login", f"http://127.0.0.1:{free_port()}")
-    assert (code, "cannot be reached" in err, file.exists()) == (2, True, False)
+    assert (code, "cannot be reached" in err, file.exists()) == (9, True, False)
 
 
 def test_other_profiles_stay_when_one_is_replaced(call: Call, file: Path) -> None:

@@ -70,6 +70,30 @@ def test_token_of_a_profile_is_not_sent_to_another_server() -> None:
         read_profile("production", server="https://stranger.example")
 
 
+def test_token_of_the_environment_wins_over_a_profile_that_is_not_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TEST_COORDINATOR_TOKEN", "tc_other")
+    assert read_profile().token == read_profile(server="https://staging.example").token == "tc_other"
+    assert read_profile("staging").token == "tc_staging"
+    monkeypatch.delenv("TEST_COORDINATOR_TOKEN")
+    monkeypatch.setenv("TEST_COORDINATOR_TOKEN_FILE", str(tmp_path / "missing"))
+    with pytest.raises(SettingsError, match="Cannot read the token file"):
+        read_profile()
+    assert read_profile("production").token == "tc_production"
+
+
+def test_server_that_one_profile_has_gets_its_token_and_authority(file: Path, tmp_path: Path) -> None:
+    found = read_profile(server="https://production.example/")
+    assert (found.token, found.authority) == ("tc_production", str(tmp_path / "own-ca.pem"))
+    assert read_profile(server="https://production.example:8443").token == ""
+    with file.open("a") as opened:
+        opened.write('[again]\nserver = "https://production.example"\ntoken = "tc_again"\n')
+    assert read_profile(server="https://production.example").token == ""
+    file.chmod(0o644)
+    assert read_profile(server="https://staging.example").token == ""
+
+
 def test_token_comes_from_a_file_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TEST_COORDINATOR_TOKEN_FILE", str(tmp_path / "staging.token"))
     assert read_profile(server="https://a.example").token == "tc_staging"

@@ -149,7 +149,7 @@ def test_narrow_terminal_gets_whole_names() -> None:
 
 def test_no_color_is_respected() -> None:
     done = start("list", server=f"http://127.0.0.1:{free_port()}", NO_COLOR="1", FORCE_COLOR="1")
-    assert (done.returncode, "\x1b[3" in done.stderr) == (2, False)
+    assert (done.returncode, "\x1b[3" in done.stderr) == (9, False)
     assert "cannot be reached: Connection refused" in done.stderr
 
 
@@ -161,15 +161,18 @@ def test_without_a_home_and_a_server_one_sentence_says_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "words", "expected"),
     [
-        (Answer(b"<h1>Log in</h1>", 200, {"Content-Type": "text/html"}), "answered 200 with 'text/html'"),
+        (Answer(b"<h1>Log in</h1>", 200, {"Content-Type": "text/html"}), "answered 200 with 'text/html'", 9),
         (
             Answer(b"<h1>Bad gateway</h1>", 403, {"Content-Type": "text/html"}),
             "answered 403 without a reason",
+            9,
         ),
-        (problem(401, "The token is unknown."), "Set the token in TEST_COORDINATOR_TOKEN"),
-        (Answer({"items": [{"name": 5}], "next_cursor": None}), "no valid 'id'"),
+        (problem(401, "The token is unknown."), "Set the token in TEST_COORDINATOR_TOKEN", 8),
+        (problem(403, "The token lacks the scope."), "lacks the scope", 8),
+        (problem(404, "There is no such run."), "no such run", 7),
+        (Answer({"items": [{"name": 5}], "next_cursor": None}), "no valid 'id'", 2),
         (
             Answer(
                 {"title": "", "code": "no_such_address", "status": 404, "detail": "?", "errors": []},
@@ -177,16 +180,21 @@ def test_without_a_home_and_a_server_one_sentence_says_what_to_do() -> None:
                 {"Content-Type": "application/problem+json"},
             ),
             "it is older than this client",
+            2,
         ),
     ],
 )
 def test_odd_servers_are_explained_in_one_sentence(
-    answer: Answer, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    answer: Answer,
+    words: str,
+    expected: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEST_COORDINATOR_TOKEN", "tc_secret-of-the-tests")
     with scripted_api(answer) as server:
         code, out, err = call(capsys, "--server", server.url, "runs")
-    assert (code, out) == (2, "")
+    assert (code, out) == (expected, "")
     assert words in err
     assert "secret-of-the-tests" not in err
 
@@ -207,12 +215,12 @@ def test_server_that_goes_away_in_the_middle_is_explained_with_the_way_to_contin
     cut = (stream(event(1), event(2)), Answer(cut=True))
     with scripted_api(page, Answer(row), *cut) as server:
         code, out, err = call(capsys, "--server", server.url, "follow", RUN[:8])
-    assert (code, len(out.splitlines())) == (2, 2)
+    assert (code, len(out.splitlines())) == (9, 2)
     assert "cannot be reached" in err
     assert f"Continue with 'test-coordinator follow {RUN[:8]} --after 2'." in " ".join(err.split())
     with scripted_api(Answer(row), *cut) as server:
         code, out, err = call(capsys, "--server", server.url, "run", "short")
-    assert (code, out.splitlines()[0]) == (2, f"Run {RUN} of short")
+    assert (code, out.splitlines()[0]) == (9, f"Run {RUN} of short")
     assert "The run may continue; show it with 'test-coordinator follow 8f14e45f'" in " ".join(err.split())
 
 

@@ -153,7 +153,7 @@ def test_versions_of_both_are_shown_and_the_own_one_without_a_coordinator(
     code, out, err = call(capsys, "version")
     assert (code, out.startswith("Client: "), "No coordinator is named" in err) == (0, True, True)
     code, out, err = call(capsys, "version", "--server", f"http://127.0.0.1:{free_port()}")
-    assert (code, out.startswith("Client: "), "cannot be reached" in err) == (2, True, True)
+    assert (code, out.startswith("Client: "), "cannot be reached" in err) == (9, True, True)
 
 
 @pytest.mark.parametrize("address", ["coordinator.example:8080", "localhost:8080/tc"])

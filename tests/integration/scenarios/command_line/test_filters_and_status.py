@@ -92,7 +92,7 @@ def test_status_shows_a_run_and_what_it_has_left(either: CommandLine) -> None:
     assert said.out.splitlines()[-1].startswith("Fault ")
     assert either("status", str(run.pk), "--json").json["id"] == str(run.pk)
     missing = either("status", "0000")
-    assert (missing.code, "There is no run" in missing.err) == (2, True)
+    assert (missing.code, "There is no run" in missing.err) == (7, True)
 
 
 def test_api_is_asked_of_another_coordinator_only(either: CommandLine, way: str) -> None:
@@ -116,7 +116,7 @@ def test_service_is_changed_without_its_address_and_deleted(either: CommandLine)
     assert (shop.base_url, shop.is_protected) == ("http://127.0.0.1:9101", True)
     assert either("service", "delete", "shop").code == 0
     missing = either("service", "add", "shop", "--replace", "--protected")
-    assert (missing.code, "There is no service 'shop'" in missing.err) == (2, True)
+    assert (missing.code, "There is no service 'shop'" in missing.err) == (7, True)
 
 
 def test_webhook_is_shown_with_what_was_sent_last(either: CommandLine) -> None:

@@ -17,7 +17,7 @@ def nightly(db: None) -> Schedule:
 
 
 def test_schedules_are_listed_as_table_and_json(scenario: CommandLine, nightly: Schedule) -> None:
-    line = scenario("schedules").out.splitlines()[1]
+    line = scenario("schedules").out.splitlines()[0]
     assert [word in line for word in ("nightly", "break-exchange", "30 2 * * *", "02:30", "ada")] == [
         True
     ] * 5
@@ -28,7 +28,7 @@ def test_schedules_are_listed_as_table_and_json(scenario: CommandLine, nightly: 
 def test_empty_list_of_schedules_gives_a_hint(scenario: CommandLine) -> None:
     assert "There are no schedules" in scenario("schedules").out
     refused = scenario("pause", "nightly")
-    assert (refused.code, "There is no schedule 'nightly'" in refused.err) == (2, True)
+    assert (refused.code, "There is no schedule 'nightly'" in refused.err) == (7, True)
 
 
 def test_schedule_is_paused_and_resumed(scenario: CommandLine, nightly: Schedule) -> None:

@@ -1,9 +1,10 @@
-"""The verbs run and follow."""
+"""The verb run."""
 
 import signal
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,23 +26,22 @@ from coordinator_client.command_line.files import (
     replace_file,
 )
 from coordinator_client.command_line.given_variables import read_variables
-from coordinator_client.command_line.progress import Progress, format_verdict
+from coordinator_client.command_line.moments import parse_duration
+from coordinator_client.command_line.progress import Deadline, Progress, say_that_it_continues
 from coordinator_client.command_line.reading import FileProblem, list_findings, show_preflight, show_problems
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.verbs import (
-    RUN_HELP,
     VARIABLE_HELP,
     Session,
     add_completed,
     add_priority,
     add_vars_file,
     add_verb,
-    parse_number,
 )
 from coordinator_client.command_line.wording import quote_command
-from coordinator_client.errors import InvalidDocumentError, UnavailableError
+from coordinator_client.errors import InvalidDocumentError, UnavailableError, WaitTimeoutError
 from coordinator_client.exchanges import check_key
-from coordinator_client.records import Event, Run
+from coordinator_client.records import Run
 
 
 def add_to(verbs: Any) -> None:
@@ -72,6 +72,13 @@ def add_to(verbs: Any) -> None:
     )
     how.add_argument("--wait", action="store_true", help="Show only how the run ends, not its events.")
     parser.add_argument(
+        "--timeout",
+        type=parse_duration,
+        metavar="DURATION",
+        help="Stop the run and undo its faults if it has not ended after this long, for example 10m, "
+        "whether it runs or still waits.",
+    )
+    parser.add_argument(
         "--no-queue",
         "--no-wait",
         action="store_true",
@@ -90,16 +97,6 @@ def add_to(verbs: Any) -> None:
         type=Path,
         metavar="FILE",
         help="Write a JUnit report to FILE when the run has ended, whatever the outcome.",
-    )
-    watching = add_verb(
-        verbs,
-        follow,
-        "follow",
-        "Show the events of a run until it ends. The exit code is that of the outcome.",
-    )
-    watching.add_argument("run", metavar="RUN", help=RUN_HELP)
-    watching.add_argument(
-        "--after", type=parse_number, default=0, metavar="N", help="Continue after event number N."
     )
 
 
@@ -121,6 +118,8 @@ def run(
     junit: Path | None,
     **options: Any,
 ) -> int:
+    if options["timeout"] and (dry_run or detach):
+        raise CommandRefused("'--timeout' follows the run; use it without '--dry-run' and '--detach'.")
     if junit is not None:
         if dry_run or detach:
             raise CommandRefused(
@@ -148,7 +147,7 @@ def run(
         return _show_refused_document(session, scenario, error, translated=False)
     if detach:
         return _show_started(session.terminal, started)
-    return _follow_to_end(session, started, junit, quiet=options["wait"])
+    return _follow_to_end(session, started, junit, quiet=options["wait"], timeout=options["timeout"])
 
 
 def _show_refused_document(
@@ -197,16 +196,18 @@ def _show_started(terminal: Terminal, started: Run) -> int:
     return exit_codes.DONE
 
 
-def _follow_to_end(session: Session, started: Run, junit: Path | None, *, quiet: bool) -> int:
+def _follow_to_end(
+    session: Session, started: Run, junit: Path | None, *, quiet: bool, timeout: float | None
+) -> int:
     terminal = session.terminal
     terminal.say(f"Run {started.id} of [bold]{escape_text(started.scenario)}[/bold]")
     if started.url:
         terminal.say(escape_text(started.url))
     progress = Progress(session.coordinator, started.id, terminal, quiet=quiet)
     try:
-        ended = _watch_or_stop(session, progress, started)
+        ended = _watch_or_stop(session, progress, started, timeout)
     except BrokenPipeError:
-        _say_that_it_continues(terminal, started)
+        say_that_it_continues(terminal, started)
         raise
     code = exit_codes.find_exit_code(ended)
     try:
@@ -218,22 +219,23 @@ def _follow_to_end(session: Session, started: Run, junit: Path | None, *, quiet:
     return code
 
 
-def _watch_or_stop(session: Session, progress: Progress, started: Run) -> Run:
-    """Follow to the end; the first Ctrl-C stops the run, the second one exits."""
+def _watch_or_stop(session: Session, progress: Progress, started: Run, timeout: float | None) -> Run:
+    """Follow to the end; the timeout or the first Ctrl-C stops the run, the next Ctrl-C exits."""
+    deadline = None if timeout is None else Deadline(timeout)
     with handle_sigterm_as_ctrl_c():
         try:
-            return _explain_outage(progress.follow, started)
+            return _explain_outage(partial(progress.follow, deadline), started)
         except KeyboardInterrupt:
-            session.terminal.say(
-                "[yellow]Stopping the run and undoing its faults. "
-                "Press Ctrl-C again to exit without waiting.[/yellow]"
-            )
-            session.coordinator.stop_run(started.id)
-            return _explain_outage(progress.follow, started)
+            _say_that_it_is_stopped(session.terminal, "Press Ctrl-C again to exit without waiting.")
+        except WaitTimeoutError as error:
+            session.terminal.complain(str(error))
+            _say_that_it_is_stopped(session.terminal, "Press Ctrl-C to exit without waiting.")
+        session.coordinator.stop_run(started.id)
+        return _explain_outage(progress.follow, started)
 
 
-def _say_that_it_continues(terminal: Terminal, run: Run) -> None:
-    terminal.complain(f"The run continues; stop it with {quote_command(f'stop {run.short_id}')}.")
+def _say_that_it_is_stopped(terminal: Terminal, hint: str) -> None:
+    terminal.say(f"[yellow]Stopping the run and undoing its faults. {hint}[/yellow]")
 
 
 def _write_results(session: Session, ended: Run, junit: Path | None) -> None:
@@ -265,43 +267,3 @@ def _explain_outage(watched: Callable[[], Run], started: Run) -> Run:
         raise UnavailableError(
             f"{error} The run may continue; show it with {command} once the coordinator responds."
         ) from error
-
-
-def follow(session: Session, run: str, *, after: int, **_options: Any) -> int:
-    terminal = session.terminal
-    found = session.coordinator.find_run(session.coordinator.find_run_id(run))
-    show: Callable[[Event], None] = _make_event_printer(terminal)
-    try:
-        with terminal.status(f"{escape_text(found.scenario)} · Ctrl-C exits; the run continues"):
-            for event in session.coordinator.watch(found.id, after):
-                if event is None:
-                    terminal.check_reader()
-                else:
-                    after = event.sequence
-                    show(event)
-    except UnavailableError as error:
-        command = quote_command(f"follow {found.short_id} --after {after}")
-        raise UnavailableError(f"{error} Continue with {command}.") from error
-    except (KeyboardInterrupt, BrokenPipeError):
-        if not found.has_ended:
-            _say_that_it_continues(terminal, found)
-        raise
-    ended = session.coordinator.find_run(found.id)
-    if not terminal.wants_json:
-        terminal.say(format_verdict(ended))
-    return exit_codes.find_exit_code(ended)
-
-
-def _make_event_printer(terminal: Terminal) -> Callable[[Event], None]:
-    if terminal.wants_json:
-        return terminal.line
-
-    def show(event: Event) -> None:
-        place = " · ".join(escape_text(word) for word in (event.phase, event.step) if word)
-        reason = event.data.get("reason", "")
-        because = f": {escape_text(reason)}" if reason else ""
-        terminal.say(
-            f"{event.sequence:>5} {event.at:%H:%M:%S.%f} {escape_text(event.kind)}  {place}{because}"
-        )
-
-    return show
