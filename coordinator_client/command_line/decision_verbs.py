@@ -1,17 +1,17 @@
 """The verbs acknowledge and whoami, and `approval`, `webhook` and `token`."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
-from coordinator_client.command_line.terminal import escape_text, format_time
+from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import Session, Verb, add_group, add_person, add_verb, parse_number
 from coordinator_client.command_line.wording import format_count
-from coordinator_client.records import PlannedStep
+from coordinator_client.records import WEBHOOK_EVENTS, WEBHOOK_KINDS, PlannedStep
 
 STATES = ("pending", "approved", "refused", "expired", "withdrawn")
-WEBHOOK_KINDS = ("webhook", "slack", "teams", "pagerduty", "email")
 SECRET_NOTE = "Store the secret safely; it is not shown again."  # noqa: S105 - a sentence
 
 
@@ -74,8 +74,10 @@ def _add_webhook_verbs(verbs: Any) -> None:
         "--event",
         action="append",
         default=[],
+        choices=WEBHOOK_EVENTS,
+        metavar="EVENT",
         dest="events",
-        help="Send only this message; can be repeated (default: all).",
+        help=f"Send only this message: {', '.join(WEBHOOK_EVENTS)}; can be repeated (default: all).",
     )
     add.add_argument(
         "--tag",
@@ -104,7 +106,8 @@ def whoami(session: Session, **_options: Any) -> int:
     found = session.coordinator.whoami()
     lines = [f"[bold]{escape_text(found.user)}[/bold], {escape_text(session.coordinator.place)}"]
     if found.token is not None:
-        ends = f"until {format_time(found.token.expires_at)}" if found.token.expires_at else "without an end"
+        end = found.token.expires_at
+        ends = f"until {_format_minute(end)} UTC" if end else "without an end"
         lines.append(f"Token {escape_text(found.token.name)} ({found.token.beginning}…), {ends}")
         lines.append(f"Scopes: {', '.join(map(escape_text, found.token.scopes))}")
     session.terminal.result(found, "\n".join(lines))
@@ -244,17 +247,23 @@ def remove_webhook(session: Session, name: str, **_options: Any) -> int:
 
 def list_tokens(session: Session, **_options: Any) -> int:
     found = session.coordinator.list_tokens()
+    own = session.coordinator.whoami().token
     columns: dict[str, list[object]] = {
         "Id": [token.id for token in found],
         "Token": [f"{token.beginning}…" for token in found],
         "Owner": [token.owner or "you" for token in found],
         "State": [token.state for token in found],
         "Scopes": [",".join(token.scopes) for token in found],
-        "Ends": [format_time(token.expires_at) if token.expires_at else "never" for token in found],
+        "Ends (UTC)": [_format_minute(token.expires_at) if token.expires_at else "never" for token in found],
         "Name": [token.name for token in found],
+        "Used now": ["yes" if own and own.id == token.id else "-" for token in found],
     }
     session.terminal.rows(found, columns, empty="There are no tokens.")
     return exit_codes.DONE
+
+
+def _format_minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def revoke_token(session: Session, token: str, **_options: Any) -> int:

@@ -9,7 +9,7 @@ from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.verbs import Session, add_completed, add_verb
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import UnavailableError
-from coordinator_client.records import OUTCOMES, FeedEvent
+from coordinator_client.records import EVENT_KINDS, OUTCOMES, FeedEvent
 
 
 def add_to(verbs: Any) -> None:
@@ -26,6 +26,7 @@ def add_to(verbs: Any) -> None:
         "--kind",
         action="append",
         default=[],
+        choices=EVENT_KINDS,
         metavar="KIND",
         dest="kinds",
         help="Show only events of this kind, such as run_finished; can be repeated.",
@@ -37,7 +38,7 @@ def add_to(verbs: Any) -> None:
         "--after",
         default="",
         metavar="ID",
-        help="Start after the event with this id, as '--json' shows it; 0 is the beginning.",
+        help="Start after the event with this id, which is the first in each line; 0 is the beginning.",
     )
 
 
@@ -69,6 +70,7 @@ def _show(terminal: Terminal, event: FeedEvent) -> None:
     because = f": {escape_text(reason)}" if reason else ""
     outcome = event.data.get("outcome", "") or place
     terminal.say(
-        f"{event.at:%H:%M:%S}  {event.run[:8]}  {escape_text(event.scenario)}  {escape_text(event.kind)}  "
+        f"{escape_text(event.position)}  {event.at:%Y-%m-%d %H:%M:%S}  {event.run[:8]}  "
+        f"{escape_text(event.scenario)}  {escape_text(event.kind)}  "
         f"{escape_text(outcome)}{because}"
     )

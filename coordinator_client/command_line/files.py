@@ -28,7 +28,7 @@ def find_files(paths: list[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             files += sorted(_list_folder(path))
-        elif path == STANDARD_INPUT or path.is_file():
+        elif path == STANDARD_INPUT or path.exists():  # also a pipe, such as the /dev/fd/63 of '<(command)'
             files.append(path)
         else:
             raise CommandRefused(f"There is no file or folder {str(path)!r}.")
@@ -69,7 +69,10 @@ def read_content(file: Path) -> bytes:
     if file == STANDARD_INPUT:
         return sys.stdin.buffer.read(MAX_INPUT_BYTES)
     try:
-        return file.read_bytes()
+        if file.is_file():
+            return file.read_bytes()
+        with file.open("rb") as pipe:
+            return pipe.read(MAX_INPUT_BYTES)
     except OSError as error:
         raise CommandRefused(f"Cannot read {str(file)!r}: {error.strerror}.") from error
 

@@ -138,6 +138,13 @@ def _format_hint(item: Mapping[str, Any]) -> str:
     return f" ({item['hint']})" if item.get("hint") else ""
 
 
+def _name_field(path: str) -> str:
+    """For example `events.0`: a number alone would say nothing."""
+    parts = path.split(".")
+    first = next((place for place in reversed(range(len(parts))) if not parts[place].isdecimal()), 0)
+    return ".".join(parts[first:])
+
+
 @contextmanager
 def explain_fields() -> Iterator[None]:
     """Adds what the API says at single fields."""
@@ -145,7 +152,7 @@ def explain_fields() -> Iterator[None]:
         yield
     except InvalidRequestError as error:
         sentences = [
-            f"Invalid {str(item.get('path', '')).rpartition('.')[2]}: {item['message']}{_format_hint(item)}"
+            f"Invalid {_name_field(str(item.get('path', '')))}: {item['message']}{_format_hint(item)}"
             for item in error.errors
             if "message" in item
         ]

@@ -3,7 +3,16 @@
 Every record has `raw`, the JSON object as the server sent it, with fields that this version does not know.
 """
 
-from coordinator_client.records.decisions import Approval, Delivery, GlobalStop, Identity, Token, Webhook
+from coordinator_client.records.decisions import (
+    WEBHOOK_EVENTS,
+    WEBHOOK_KINDS,
+    Approval,
+    Delivery,
+    GlobalStop,
+    Identity,
+    Token,
+    Webhook,
+)
 from coordinator_client.records.record import Record
 from coordinator_client.records.registrations import (
     AllowList,
@@ -16,6 +25,7 @@ from coordinator_client.records.registrations import (
     Service,
 )
 from coordinator_client.records.runs import (
+    EVENT_KINDS,
     OUTCOMES,
     REPORT_FORMATS,
     ROLLBACKS,
@@ -40,12 +50,15 @@ from coordinator_client.records.scenarios import (
 from coordinator_client.records.suites import ListedSuite, MatrixCell, SuiteMatrix, SuiteRun, TriedCell
 
 __all__ = [
+    "EVENT_KINDS",
     "OUTCOMES",
     "REPORT_FORMATS",
     "ROLLBACKS",
     "STATES",
     "STATES_TO_UNDO",
     "UNBEGUN",
+    "WEBHOOK_EVENTS",
+    "WEBHOOK_KINDS",
     "AllowList",
     "Approval",
     "Change",

@@ -7,6 +7,15 @@ from datetime import datetime
 from coordinator_client.records.record import Record
 from coordinator_client.records.scenarios import PlannedStep
 
+WEBHOOK_EVENTS = (
+    "run.awaiting_approval",
+    "run.started",
+    "run.finished",
+    "fault.outstanding",
+    "fault.resolved",
+)
+WEBHOOK_KINDS = ("webhook", "slack", "teams", "pagerduty", "email")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval(Record):

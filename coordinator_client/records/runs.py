@@ -13,6 +13,40 @@ ROLLBACKS = ("clean", "unverified", "dirty")
 UNBEGUN = ("awaiting_approval", "queued")
 # After the end of a run, its faults in these states must still be undone.
 STATES_TO_UNDO = ("injecting", "active", "outstanding")
+EVENT_KINDS = (
+    "approval_asked",
+    "run_approved",
+    "run_started",
+    "run_taken_over",
+    "run_queued_again",
+    "run_finished",
+    "phase_started",
+    "phase_finished",
+    "action_started",
+    "action_retried",
+    "action_finished",
+    "action_failed",
+    "validation_started",
+    "validation_holding",
+    "validation_not_holding",
+    "validation_passed",
+    "validation_failed",
+    "validation_errored",
+    "guard_tripped",
+    "load_measured",
+    "load_finished",
+    "fault_injecting",
+    "fault_injected",
+    "fault_lost",
+    "fault_not_injected",
+    "fault_undone",
+    "fault_unverified",
+    "fault_watched",
+    "fault_undo_failed",
+    "fault_waiting_for_host",
+    "fault_acknowledged",
+    "rollback_started",
+)
 REPORT_FORMATS = ("html", "json", "junit", "md")
 
 

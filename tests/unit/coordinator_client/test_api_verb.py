@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -113,3 +114,14 @@ def test_invalid_header_is_refused(header: str, capsys: pytest.CaptureFixture[st
     with scripted_api(Answer({})) as server:
         code, _, err = call(capsys, server, "runs", "-H", header)
     assert (code, server.asked, "write it as NAME:VALUE" in err) == (2, [], True)
+
+
+def test_body_is_read_from_a_pipe_of_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    """As `--input <(command)` gives it: a file that is no regular one."""
+    read, write = os.pipe()
+    os.write(write, b'{"a": 1}')
+    os.close(write)
+    with scripted_api(Answer(b"", 204)) as server:
+        assert call(capsys, server, "services/x", "-X", "PUT", "--input", f"/dev/fd/{read}")[0] == 0
+    os.close(read)
+    assert server.asked[0].body == b'{"a": 1}'

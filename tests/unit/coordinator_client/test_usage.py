@@ -11,6 +11,9 @@ import pytest
 
 from coordinator_client.command_line import program
 from coordinator_client.command_line.moments import parse_moment
+from coordinator_client.records import EVENT_KINDS, WEBHOOK_EVENTS, WEBHOOK_KINDS
+from scenarios.domain.event_kinds import EventKind
+from scenarios.domain.webhooks import SUBSCRIBABLE, WebhookKind
 from tests.servers.loopback import free_port
 from tests.servers.scripted_api import Answer, problem, scripted_api
 from tests.servers.scripted_runs import RUN, fault_row, run_row
@@ -62,6 +65,11 @@ def test_help_of_a_verb_is_shown_as_by_its_option(
         (("services",), "unknown verb 'services'; did you mean 'service'?"),
         (("apply", "x.yaml"), "unknown verb 'apply'; did you mean 'import'?"),
         (("service", "describe", "x"), "unknown verb 'describe'; did you mean 'show'?"),
+        (("events", "--kind", "run_finish"), "unknown kind 'run_finish'; did you mean 'run_finished'?"),
+        (
+            ("webhook", "add", "w", "--url", "http://w.example", "--event", "bogus"),
+            "unknown event 'bogus'; choose one of run.awaiting_approval, ",
+        ),
         (("host", "xyz"), "unknown verb 'xyz'; choose one of add, list, show, test, remove"),
         (("runs", "--status", "passd"), "unknown status 'passd'; did you mean 'passed'?"),
         (("runs", "--since", "yesterday"), "invalid time 'yesterday'; write it as 2026-01-01T12:00:00Z"),
@@ -218,12 +226,20 @@ def test_new_service_needs_an_address_and_a_changed_one_keeps_its_own(
     assert json.loads(server.asked[1].body) == {"base_url": "http://shop.example", "protected": True}
 
 
-def test_refused_kind_of_events_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = {"path": "query.kind", "message": "unknown kind 'x'"}
+def test_words_are_those_of_the_coordinator() -> None:
+    assert list(EVENT_KINDS) == [str(kind) for kind in EventKind]
+    assert list(WEBHOOK_EVENTS) == [str(message) for message in SUBSCRIBABLE]
+    assert list(WEBHOOK_KINDS) == [str(kind) for kind in WebhookKind]
+
+
+def test_kind_that_an_older_coordinator_refuses_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {"path": "query.kind.0", "message": "unknown kind 'run_finished'"}
     with scripted_api(problem(422, "Parameters are invalid.", wrong)) as server:
-        code, _, err = call(capsys, "events", "--kind", "x", "--after", "5", "--server", server.url)
-    assert (code, "unknown kind 'x'" in err) == (2, True), err
-    assert server.asked[0].path == "/api/v1/events?kind=x&wait=20"
+        code, _, err = call(
+            capsys, "events", "--kind", "run_finished", "--after", "5", "--server", server.url
+        )
+    assert (code, "Invalid kind.0: unknown kind 'run_finished'" in err) == (2, True), err
+    assert server.asked[0].path == "/api/v1/events?kind=run_finished&wait=20"
     assert server.asked[0].headers["Last-Event-ID"] == "5"
 
 
