@@ -1,11 +1,20 @@
 """The verb api: any request of the API, for what has no verb."""
 
-from argparse import ArgumentTypeError
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from coordinator_client.command_line import exit_codes
+from coordinator_client.command_line.api_fields import (
+    Field,
+    build_object,
+    build_query,
+    parse_raw_field,
+    parse_typed_field,
+)
 from coordinator_client.command_line.coordinator import CommandRefused, Coordinator
 from coordinator_client.command_line.files import find_file, read_content
 from coordinator_client.command_line.verbs import Session, add_verb
@@ -29,7 +38,7 @@ def add_to(verbs: Any) -> None:
         "--method",
         type=str.upper,
         choices=METHODS,
-        help="Default: GET, or POST with '--input'.",
+        help="Default: GET, or POST with '--input' or fields.",
     )
     parser.add_argument(
         "-H",
@@ -44,7 +53,36 @@ def add_to(verbs: Any) -> None:
     parser.add_argument(
         "--input", metavar="FILE", help="Send this file as the body; '-' is standard input.", dest="source"
     )
+    _add_fields(parser)
+    parser.add_argument(
+        "-i", "--include", action="store_true", help="Write the status and the headers of the response, too."
+    )
     parser.add_argument("--paginate", action="store_true", help="Read all pages of a list.")
+
+
+def _add_fields(parser: ArgumentParser) -> None:
+    where = "of the JSON body, or with GET or '--input' a parameter of the address; can be repeated."
+    parser.add_argument(
+        "-f",
+        "--raw-field",
+        action="append",
+        default=[],
+        type=parse_raw_field,
+        metavar="NAME=VALUE",
+        dest="fields",
+        help=f"A text {where}",
+    )
+    parser.add_argument(
+        "-F",
+        "--field",
+        action="append",
+        default=[],
+        type=parse_typed_field,
+        metavar="NAME=VALUE",
+        dest="fields",
+        help=f"A value {where} true, false, null and numbers are what they are in JSON; '@FILE' is the "
+        "content of a file, '@-' of standard input.",
+    )
 
 
 def _parse_header(text: str) -> tuple[str, str]:
@@ -58,19 +96,28 @@ def send_request(
     session: Session,
     path: str,
     *,
-    method: str | None,
     headers: list[tuple[str, str]],
-    source: str | None,
+    fields: list[Field],
+    include: bool,
     paginate: bool,
-    **_options: Any,
+    **options: Any,
 ) -> int:
-    method = method or ("GET" if source is None else "POST")
+    source: str | None = options["source"]
+    method = options["method"] or ("GET" if source is None and not fields else "POST")
     if paginate and method != "GET":
         raise CommandRefused(f"'--paginate' reads lists; it cannot be used with {method}.")
-    content = b"" if source is None else read_content(find_file(Path(source)))
-    sent = {"Content-Type": _find_type(method, source)} if content else {}
+    if paginate and include:
+        raise CommandRefused("'--include' shows one response; use it without '--paginate'.")
     coordinator = session.coordinator
     address = _locate(coordinator.place, path)
+    content = b""
+    if source is not None:
+        content = read_content(find_file(Path(source)))
+    if fields and (source is not None or method == "GET"):
+        address += f"{'&' if '?' in address else '?'}{urlencode(build_query(fields))}"
+    elif fields:
+        content = json.dumps(build_object(fields)).encode()
+    sent = {"Content-Type": _find_type(method, source)} if content else {}
     try:
         if paginate:
             session.terminal.document({"items": _read_pages(coordinator, address, dict(headers))})
@@ -79,8 +126,16 @@ def send_request(
     except RefusedError as error:
         _explain(session, address, error)
         return exit_codes.find_refusal_code(error)
+    if include:
+        session.terminal.text(_format_head(response))
     _write(session, response)
     return exit_codes.DONE
+
+
+def _format_head(response: "Response") -> bytes:
+    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+    lines += [f"{name.title()}: {value}" for name, value in response.headers.items()]
+    return "".join(f"{line}\n" for line in (*lines, "")).encode()
 
 
 def _find_type(method: str, source: str | None) -> str:

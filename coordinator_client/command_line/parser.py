@@ -34,10 +34,13 @@ OPTIONS_ELSEWHERE = {
     "-s": "--status",
     "-u": "--by",
     "-w": "--watch",
-    "--jq": "--json",
     "--output": "--json",
     "--user": "--by",
 }
+
+
+# Options of other command lines that select parts of JSON.
+JSON_PROGRAMS = ("--jq", "--jsonpath", "--query", "--template")
 
 
 class VerbParser(ArgumentParser):
@@ -71,6 +74,8 @@ class VerbParser(ArgumentParser):
                 else sentence
             )
         name = first.partition("=")[0]
+        if name in JSON_PROGRAMS:
+            return f"{sentence}; write JSON into the program jq: '{self.prog} … --json | jq .items'"
         options = [option for option in self._option_string_actions if option.startswith("--")]
         meant = find_meant(name, options, OPTIONS_ELSEWHERE)
         return f"{sentence}; did you mean {meant!r}?" if meant else sentence

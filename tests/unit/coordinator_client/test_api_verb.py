@@ -125,3 +125,41 @@ def test_body_is_read_from_a_pipe_of_the_shell(capsys: pytest.CaptureFixture[str
         assert call(capsys, server, "services/x", "-X", "PUT", "--input", f"/dev/fd/{read}")[0] == 0
     os.close(read)
     assert server.asked[0].body == b'{"a": 1}'
+
+
+def test_fields_are_the_body_or_the_parameters(files: None, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (
+        "-f",
+        "reason=5",
+        "-F",
+        "variables[delay_ms]=5",
+        "-F",
+        "variables[rate]=-0.5",
+        "-F",
+        "wait=false",
+    )
+    words += ("-F", "environment=null", "-f", "tags[]=a", "-F", "tags[]=007", "-F", "document=@a.yaml")
+    with scripted_api(Answer({}, 201)) as server:
+        assert call(capsys, server, "scenarios/x/runs", *words)[0] == 0
+        assert call(capsys, server, "runs?limit=2", "-X", "GET", "-f", "text=a b", "-F", "limit=3")[0] == 0
+        assert call(capsys, server, "x", "--input", "a.json", "-f", "check=yes")[0] == 0
+        refused = call(capsys, server, "x", "-f", "a=1", "-f", "a[b]=1")
+        missing = call(capsys, server, "x", "-F", "a=@missing.txt")
+    body, listed, both = server.asked
+    assert (body.method, body.headers["Content-Type"]) == ("POST", "application/json")
+    values = {"delay_ms": 5, "rate": -0.5}
+    expected = {"reason": "5", "variables": values, "wait": False, "environment": None}
+    assert json.loads(body.body) == {**expected, "tags": ["a", "007"], "document": "{}"}
+    assert (listed.method, listed.path) == ("GET", "/api/v1/runs?limit=2&text=a+b&limit=3")
+    assert (both.path, both.body) == ("/api/v1/x?check=yes", b"{}")
+    assert (refused[0], "'a[b]' is given in two forms" in refused[2]) == (2, True)
+    assert (missing[0], "There is no file or folder 'missing.txt'" in missing[2]) == (2, True)
+
+
+def test_status_and_headers_are_included(capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_api(Answer({"a": 1}, 201, {"ETag": '"7"'})) as server:
+        code, out, _ = call(capsys, server, "x", "-i", "-X", "POST")
+        assert call(capsys, server, "x", "-i", "--paginate")[0] == 2
+    head, _, body = out.partition("\n\n")
+    assert (code, head.splitlines()[0], json.loads(body)) == (0, "HTTP/1.1 201 Created", {"a": 1})
+    assert 'Etag: "7"' in head.splitlines()

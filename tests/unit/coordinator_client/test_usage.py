@@ -82,7 +82,8 @@ def test_help_of_a_verb_is_shown_as_by_its_option(
             "test-coordinator runs: error: unrecognized arguments: -L 3; did you mean '--limit'?",
         ),
         (("runs", "--json", "id,status"), "id,status; '--json' takes no value, it writes every field"),
-        (("list", "--json", "--jq", ".items"), "did you mean '--json'?"),
+        (("list", "--json", "--jq", ".items"), "'test-coordinator list … --json | jq .items'"),
+        (("api", "runs", "-F", "limit"), "write it as NAME=VALUE, NAME[PART]=VALUE or NAME[]=VALUE"),
         (("service", "list", "zzz"), "test-coordinator service list: error: unrecognized arguments: zzz\n"),
         (
             ("schedule", "set", "n", "--cron", "* * * * *"),
