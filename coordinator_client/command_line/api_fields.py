@@ -76,22 +76,18 @@ def build_object(fields: Sequence[Field]) -> dict[str, Any]:
 
 def _put(container: Any, path: Sequence[str], field: Field) -> None:
     first, rest = path[0], path[1:]
-    wanted: type = dict if first else list
-    if not isinstance(container, wanted):
+    if not isinstance(container, dict if first else list):
         raise CommandRefused(f"{_format_name(field)!r} is given in two forms; give it in one.")
-    if not rest:
-        value = field.read_value()
-        if first:
-            container[first] = value
-        else:
-            container.append(value)
-        return
-    inner: Any = {} if rest[0] else []
-    if first:
-        inner = container.setdefault(first, inner)
+    if rest:
+        inner: Any = {} if rest[0] else []
+        inner = container.setdefault(first, inner) if isinstance(container, dict) else inner
+        _put(inner, rest, field)
+    else:
+        inner = field.read_value()
+    if isinstance(container, dict):
+        container[first] = inner
     else:
         container.append(inner)
-    _put(inner, rest, field)
 
 
 def _format_name(field: Field) -> str:

@@ -128,17 +128,10 @@ def test_body_is_read_from_a_pipe_of_the_shell(capsys: pytest.CaptureFixture[str
 
 
 def test_fields_are_the_body_or_the_parameters(files: None, capsys: pytest.CaptureFixture[str]) -> None:
-    words = (
-        "-f",
-        "reason=5",
-        "-F",
-        "variables[delay_ms]=5",
-        "-F",
-        "variables[rate]=-0.5",
-        "-F",
-        "wait=false",
-    )
-    words += ("-F", "environment=null", "-f", "tags[]=a", "-F", "tags[]=007", "-F", "document=@a.yaml")
+    raw = ("reason=5", "tags[]=a")
+    typed = ("variables[delay_ms]=5", "variables[rate]=-0.5", "wait=false", "environment=null", "tags[]=007")
+    words = [word for field in raw for word in ("-f", field)]
+    words += [word for field in (*typed, "document=@a.yaml") for word in ("-F", field)]
     with scripted_api(Answer({}, 201)) as server:
         assert call(capsys, server, "scenarios/x/runs", *words)[0] == 0
         assert call(capsys, server, "runs?limit=2", "-X", "GET", "-f", "text=a b", "-F", "limit=3")[0] == 0
