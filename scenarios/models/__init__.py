@@ -6,7 +6,7 @@ from scenarios.models.audit import AuditEntry
 from scenarios.models.charts import RunCharts, ServiceQuery
 from scenarios.models.deletions import DeletionRequest
 from scenarios.models.environments import Environment
-from scenarios.models.faults import MAX_RETRY_DELAY, Fault, FaultQuerySet, Hold
+from scenarios.models.faults import MAX_RETRY_DELAY, MIN_RETRY_DELAY, Fault, FaultQuerySet, Hold
 from scenarios.models.figures import RunFigures
 from scenarios.models.hosts import Host
 from scenarios.models.invitations import Invitation
@@ -27,6 +27,7 @@ __all__ = [
     "DEFAULT_PROXY_SECRET",
     "HEALTH_PATH",
     "MAX_RETRY_DELAY",
+    "MIN_RETRY_DELAY",
     "NEWEST_FIRST",
     "WAYS_IN",
     "AllowList",

@@ -22,7 +22,7 @@ from scenarios.models.fields import build_choices
 from scenarios.models.runs import Run
 
 # In seconds. The delay between tries to undo an outstanding fault doubles up to this.
-MAX_RETRY_DELAY = 60.0
+MIN_RETRY_DELAY, MAX_RETRY_DELAY = 1.0, 60.0
 # Not `run__state=FINISHED`, because SQLite would then search the many ended runs for faults. It has no index
 # for NOT, so it starts with the few faults.
 _HAS_ENDED = ~Q(run__state__in=UNFINISHED)
@@ -140,6 +140,9 @@ class Fault(models.Model):
     reason = models.TextField(blank=True, help_text="Why the last undo failed or nothing was injected.")
     undo_tries = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField(null=True, blank=True)
+    retry_requested_at = models.DateTimeField(
+        null=True, blank=True, help_text="When somebody last asked to undo it at once."
+    )
     opened_at = models.DateTimeField()
     injected_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)

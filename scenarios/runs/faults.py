@@ -13,7 +13,9 @@ from scenarios.runs.task_queue import enqueue_waiting_runs
 
 def retry_undo(faults: QuerySet[Fault]) -> int:
     """Make outstanding faults due now, so that the watchdog tries them within a second; return how many."""
-    return Fault.objects.left_behind().filter(id__in=faults.values("id")).update(next_try_at=timezone.now())
+    now = timezone.now()
+    left = Fault.objects.left_behind().filter(id__in=faults.values("id"))
+    return left.update(next_try_at=now, retry_requested_at=now)
 
 
 def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:

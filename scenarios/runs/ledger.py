@@ -17,7 +17,7 @@ from scenarios.domain.expectations import Expectations
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
 from scenarios.domain.plan import FaultCall, FaultOperation, Proof, Step, find_service
 from scenarios.drivers import hosts
-from scenarios.models import MAX_RETRY_DELAY, Environment, Fault, Run, Service
+from scenarios.models import MAX_RETRY_DELAY, MIN_RETRY_DELAY, Environment, Fault, Run, Service
 from scenarios.ports import Event, UndoResult
 from scenarios.ports import Fault as FaultFacts
 from scenarios.runs import admission
@@ -28,6 +28,8 @@ from scenarios.runs.registry import MAX_NAME_LENGTH
 # To the next undo of a fault that may still arrive: as long again as it has been awaited, and this.
 MIN_AWAITED = timedelta(seconds=2)
 MAX_TARGET_LENGTH = 500
+# A delay is this part of the time since somebody asked for a try.
+RETRIES_PER_WAIT = 4
 AWAITED_KINDS = {
     FaultState.WATCHED: EventKind.FAULT_WATCHED,
     FaultState.UNVERIFIED: EventKind.FAULT_UNVERIFIED,
@@ -278,9 +280,22 @@ def mark_undo_failed(claim: Claim, fault: FaultFacts, event: Event) -> None:
         _update_fault(claim, fault, event, reason=reason, late_until=until, next_try_at=next_at)
         return
     tries = row.undo_tries + 1
-    delay = timedelta(seconds=min(MAX_RETRY_DELAY, 0.5 * 2 ** min(tries, 10)))
-    changes = {"undo_tries": tries, "next_try_at": event.at + delay, "late_until": until}
+    changes = {"undo_tries": tries, "next_try_at": event.at + _compute_delay(row, tries, event.at)}
+    changes |= {"late_until": until}
     _update_fault(claim, fault, event, state=FaultState.OUTSTANDING, reason=reason, **changes)
+
+
+def _compute_delay(row: Fault, tries: int, at: datetime) -> timedelta:
+    """Until the next try: twice as long after each failure.
+
+    Somebody who has asked for a try may be at work on the target: the tries then follow the time since they
+    asked, so that the fault goes soon after the target works again, however often the undo failed before.
+    """
+    delay = min(MAX_RETRY_DELAY, MIN_RETRY_DELAY * 2 ** min(tries - 1, 10))
+    if row.retry_requested_at is not None:
+        waited = (at - row.retry_requested_at).total_seconds()
+        delay = min(delay, max(MIN_RETRY_DELAY, waited / RETRIES_PER_WAIT))
+    return timedelta(seconds=delay)
 
 
 def mark_waiting_for_host(claim: Claim, fault: FaultFacts, event: Event) -> None:

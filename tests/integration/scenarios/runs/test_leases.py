@@ -177,6 +177,24 @@ def test_a_failed_undo_is_due_again_later_each_time(run: Run) -> None:
         assert (row.undo_tries, row.next_try_at) == (tries, now + timedelta(seconds=seconds))
 
 
+def test_the_tries_follow_somebody_who_has_asked_for_one(run: Run) -> None:
+    claimed = claim(run)
+    open_fault(claimed)
+    (fault,) = ledger.list_faults_to_undo(claimed)
+    lifecycle.finish_run(claimed, Verdict(Outcome.FAILED, "no", Rollback.DIRTY), timezone.now())
+    Fault.objects.update(undo_tries=20)
+    assert fault_commands.retry_undo(Fault.objects.all()) == 1
+    asked = Fault.objects.get().retry_requested_at
+    assert asked is not None
+    again = leases.claim_finished_run(run.id, worker="b:2")
+    assert again is not None
+    for waited, delay in ((0.5, 1.0), (5.0, 1.25), (60.0, 15.0), (600.0, 60.0), (-5.0, 1.0)):
+        at = asked + timedelta(seconds=waited)
+        event = Event(EventKind.FAULT_UNDO_FAILED, at, "chaos", "slow", {"reason": "gone"})
+        ledger.mark_undo_failed(again, fault, event)
+        assert Fault.objects.get().next_try_at == at + timedelta(seconds=delay)
+
+
 def test_a_person_may_acknowledge_an_outstanding_fault_with_a_reason(run: Run) -> None:
     claimed = claim(run)
     open_fault(claimed)
