@@ -14,6 +14,7 @@ HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]
 PREFIX = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 # What the site's own addresses begin with.
 OWN_PLACES = frozenset({"admin", "api", "badges", "favicon.ico", "metrics", "oidc", "static"})
+_PLACE = re.compile(r"\{(\w+)\}")
 CERTIFICATE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
@@ -90,11 +91,17 @@ def mailbox(name: str, value: str) -> str:
 
 
 def trace_address(name: str, value: str) -> str:
-    """The address of a page that shows a trace, with '{trace_id}' where its id belongs, or nothing."""
+    """The address of a page that shows a trace, with '{trace_id}' where its id belongs and '{span_id}' where
+    that of the span does, or nothing.
+    """
     if value and "{trace_id}" not in value:
         raise ImproperlyConfigured(
             f"{name}={value!r} does not say where the id of the trace belongs; write it as "
             "'https://jaeger.example.com/trace/{trace_id}'."
+        )
+    if unknown := sorted(set(_PLACE.findall(value)) - {"trace_id", "span_id"}):
+        raise ImproperlyConfigured(
+            f"{name} has an unknown place {{{unknown[0]}}}; use '{{trace_id}}' and '{{span_id}}'."
         )
     return web_address(name, value)
 

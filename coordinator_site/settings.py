@@ -420,7 +420,8 @@ EMAIL_TIMEOUT = 15.0
 DEFAULT_FROM_EMAIL = env.read(mailbox, "EMAIL_FROM", f"test-coordinator@{urlsplit(PUBLIC_URL).hostname}")
 GRAFANA_URL = env.read(web_address, "GRAFANA_URL", "").rstrip("/")
 GRAFANA_TOKEN = env.str("GRAFANA_TOKEN", "")
-# The collector that traces of runs are sent to, by OTLP over HTTP; and a page that shows one.
+# The collector that traces of runs are sent to, by OTLP over HTTP; and a page that shows one, at a span
+# where the address has a place for its id.
 TRACES_ENDPOINT = env.read(web_address, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")
 TRACES_HEADERS = env.read_list(header_values, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", [])
 TRACE_URL = env.read(trace_address, "TRACE_URL", "")

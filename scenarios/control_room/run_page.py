@@ -16,7 +16,7 @@ from scenarios.control_room.included_documents import list_included_documents
 from scenarios.control_room.run_advice import build_advice
 from scenarios.control_room.run_faults import describe_faults
 from scenarios.control_room.waiting import find_waiting_reason
-from scenarios.domain.event_kinds import EventKind, Topic, find_kinds
+from scenarios.domain.event_kinds import EventKind, Topic, find_kinds, parse_kind
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.domain.plan import Plan
 from scenarios.library.dry_run import PlannedStep, list_steps
@@ -228,7 +228,7 @@ def events_before(run: Run, before: int | None) -> dict[str, Any]:
 
 def step_details(run: Run, phase: str, name: str, number: str = "") -> dict[str, Any]:
     """The step's input from the plan, and its output from its newest events; `curve` is the id of its curve
-    on the page, if it has one.
+    on the page, if it has one, and `trace_url` shows its trace.
     """
     events = Event.objects.filter(run=run, phase=phase, subject=name).order_by("-sequence")[:EVENTS_PER_STEP]
     outputs = [(event, _text(event.detail)) for event in reversed(events) if event.detail]
@@ -242,7 +242,16 @@ def step_details(run: Run, phase: str, name: str, number: str = "") -> dict[str,
         "outputs": outputs,
         "most": EVENTS_PER_STEP,
         "curve": f"curve-{number}" if has_curve else _find_load(plan, phase, name),
+        "trace_url": _find_trace_url(run, list(events)),
     }
+
+
+def _find_trace_url(run: Run, events: Sequence[Event]) -> str:
+    """At the step's span; a guard has none."""
+    kinds = [kind for event in events if (kind := parse_kind(event.kind)) is not None]
+    spans = (Topic.ACTION, Topic.VALIDATION)
+    topic = next((kind.topic for kind in kinds if kind.topic in spans), None)
+    return run.find_trace_url(topic, events[0].phase, events[0].subject) if topic else run.trace_url
 
 
 def _inputs(plan: Plan, phase: str, name: str) -> list[PlannedStep]:

@@ -27,7 +27,7 @@ FIELDS: Mapping[EventKind, tuple[str, ...]] = {
     EventKind.VALIDATION_FAILED: _JUDGEMENT,
     EventKind.VALIDATION_ERRORED: _JUDGEMENT,
     EventKind.GUARD_TRIPPED: ("reason", "seen"),
-    EventKind.LOAD_MEASURED: (*_FIGURES, "kinds", "unsent"),
+    EventKind.LOAD_MEASURED: (*_FIGURES, "kinds", "unsent", "slowest_trace", "error_traces"),
     EventKind.LOAD_FINISHED: ("rate", "began_at", "baseline", "lateness_p99", "curve"),
     **dict.fromkeys(find_kinds(Topic.FAULT), ("reason",)),
     EventKind.FAULT_INJECTING: (),

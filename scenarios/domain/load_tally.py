@@ -18,6 +18,8 @@ class Tally:
     `sent` of them were sent and `answered` of those are decided, by an answer or an error; `unsent` could not
     be sent. `errors` counts the kinds of errors. `latency` has what was answered, whatever the status, and
     what timed out, from the moment when the request was due. `lateness`: from then until it was sent.
+    `slowest_trace` is the id of the trace of the request that took longest, and `error_traces` has that of
+    the first request with each kind of error; both stay empty where requests have no trace.
     """
 
     sent: int = 0
@@ -26,16 +28,33 @@ class Tally:
     errors: Counter[str] = field(default_factory=Counter)
     latency: Histogram = field(default_factory=Histogram)
     lateness: Histogram = field(default_factory=Histogram)
+    slowest_trace: str = ""
+    error_traces: dict[str, str] = field(default_factory=dict)
 
     @property
     def pending(self) -> int:
         return self.sent - self.answered
+
+    def note_answer(self, error: str, latency: float | None, trace_id: str = "") -> None:
+        """Count a request that was answered, or failed; `latency` is in seconds from when it was due."""
+        self.answered += 1
+        if error:
+            self.errors[error] += 1
+            if trace_id:
+                self.error_traces.setdefault(error, trace_id)
+        if latency is not None:
+            if latency > self.latency.max:
+                self.slowest_trace = trace_id
+            self.latency.add(latency)
 
     def merge(self, other: "Tally") -> None:
         self.sent += other.sent
         self.unsent += other.unsent
         self.answered += other.answered
         self.errors.update(other.errors)
+        if other.latency.max > self.latency.max:
+            self.slowest_trace = other.slowest_trace
+        self.error_traces = {**other.error_traces, **self.error_traces}
         self.latency.merge(other.latency)
         self.lateness.merge(other.lateness)
 
@@ -47,6 +66,8 @@ class Tally:
             "errors": dict(self.errors),
             "latency": self.latency.to_json(),
             "lateness": self.lateness.to_json(),
+            "slowest_trace": self.slowest_trace,
+            "error_traces": self.error_traces,
         }
 
     @classmethod
@@ -58,6 +79,8 @@ class Tally:
             Counter(kept["errors"]),
             Histogram.from_json(kept["latency"]),
             Histogram.from_json(kept["lateness"]),
+            kept["slowest_trace"],
+            kept["error_traces"],
         )
 
     def compute_figures(self, seconds: float) -> dict[str, Any]:

@@ -220,7 +220,8 @@ class Loads:
         for name, sending in self._sent.items():
             tally = sending.measured.tally(number)
             figures = sending.measured.compute_figures(tally)
-            detail = {**figures, "kinds": dict(tally.errors), "unsent": tally.unsent}
+            traces = {"slowest_trace": tally.slowest_trace, "error_traces": tally.error_traces}
+            detail = {**figures, "kinds": dict(tally.errors), "unsent": tally.unsent, **traces}
             at = self._clock.now()
             await self._journal.record(Event(EventKind.LOAD_MEASURED, at, phase.name, name, detail))
 

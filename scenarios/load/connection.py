@@ -30,6 +30,7 @@ class Exchange:
     deadline: float
     content: bytes
     place: Any
+    trace_id: str = ""
     connection: "Connection | None" = None
     status: int = 0
     is_over: bool = False

@@ -16,6 +16,7 @@ from scenarios.load.requests import Requests
 
 SWEEP_SECONDS = 0.02
 MAX_CONNECTIONS = 10_000
+_TRACE_ID_DIGITS, _SPAN_ID_DIGITS = 32, 16
 # Kept for the pipes and the event loop.
 _SPARE_FILES = 64
 _READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -50,8 +51,9 @@ class HttpSender:
         if self._pool.is_full:
             return False
         found = self._requests.draw()
-        content = b"".join((found.head, _build_trace_parent(), found.rest))
-        exchange = Exchange(due, due + self._timeout, content, place)
+        trace = os.urandom((_TRACE_ID_DIGITS + _SPAN_ID_DIGITS) // 2).hex()
+        content = b"".join((found.head, _build_trace_parent(trace), found.rest))
+        exchange = Exchange(due, due + self._timeout, content, place, trace[:_TRACE_ID_DIGITS])
         self._waiting.append(exchange)
         self._pool.send(exchange)
         return True
@@ -64,7 +66,7 @@ class HttpSender:
             latency = self._timeout
         elif exchange.status:
             latency = self._loop.time() - exchange.due
-        self.pace.note_answer(exchange.place, error, latency)
+        self.pace.note_answer(exchange.place, error, latency, exchange.trace_id)
 
     def _sweep(self) -> None:
         """End the requests that have reached their timeout. All have the same, so the oldest come first."""
@@ -86,10 +88,9 @@ def _build_tls(draft: Mapping[str, Any]) -> ssl.SSLContext:
     return build_context(TlsFiles(draft.get("verify", True), ca, certificate))
 
 
-def _build_trace_parent() -> bytes:
-    """https://www.w3.org/TR/trace-context/#traceparent-header, a new trace each time."""
-    found = os.urandom(24).hex()
-    return f"00-{found[:32]}-{found[32:]}-01".encode()
+def _build_trace_parent(digits: str) -> bytes:
+    """https://www.w3.org/TR/trace-context/#traceparent-header, from the ids of a trace and of a span."""
+    return f"00-{digits[:_TRACE_ID_DIGITS]}-{digits[_TRACE_ID_DIGITS:]}-01".encode()
 
 
 def _raise_file_limit() -> int:

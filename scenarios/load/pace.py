@@ -48,14 +48,9 @@ class Pace:
             "tallies": [[second, phase, tally.to_json()] for (second, phase), tally in changed.items()],
         }
 
-    def note_answer(self, place: Place, error: str, latency: float | None) -> None:
+    def note_answer(self, place: Place, error: str, latency: float | None, trace_id: str = "") -> None:
         """Count a request that was answered, or failed; `latency` is in seconds from when it was due."""
-        tally = self._find_tally(place)
-        tally.answered += 1
-        if error:
-            tally.errors[error] += 1
-        if latency is not None:
-            tally.latency.add(latency)
+        self._find_tally(place).note_answer(error, latency, trace_id)
 
     def _tick(self) -> None:
         now = self._loop.time()

@@ -9,7 +9,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import Topic
 from scenarios.domain.outcomes import UNBEGUN, UNFINISHED, Outcome, Rollback, RunState
+from scenarios.domain.trace_context import build_span_id
 from scenarios.models.fields import PriorityField, build_choices
 from scenarios.models.planning import Schedule
 from scenarios.models.scenarios import Scenario
@@ -22,6 +24,11 @@ WAYS_IN = {
     "cli": ("on the command line", "the command line"),
     "schedule": ("by the schedule", "the schedule"),
 }
+
+
+def build_trace_url(trace_id: str, span_id: str = "") -> str:
+    """A page that shows a trace, at this span if TRACE_URL has a place for its id; "" without TRACE_URL."""
+    return settings.TRACE_URL.replace("{trace_id}", trace_id).replace("{span_id}", span_id)
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -192,7 +199,12 @@ class Run(models.Model):
     @property
     def trace_url(self) -> str:
         """A page that shows the run's trace; "" if none is configured."""
-        return settings.TRACE_URL.replace("{trace_id}", self.id.hex)
+        return build_trace_url(self.id.hex, build_span_id(self.id, "run"))
+
+    def find_trace_url(self, topic: Topic, phase: str, name: str) -> str:
+        """The same page, at the span of a step or a load of the last attempt."""
+        span_id = build_span_id(self.id, str(self.attempt), topic.value, phase, name)
+        return build_trace_url(self.id.hex, span_id)
 
     @property
     def took(self) -> timedelta | None:

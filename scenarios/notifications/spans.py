@@ -1,4 +1,4 @@
-"""What happened in a run, as the spans of one trace: the run, its phases, steps, looks and faults."""
+"""What happened in a run, as the spans of one trace: the run, its phases, steps, looks, loads and faults."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ _ENDS = {EventKind.PHASE_FINISHED, *STEP_OUTCOMES}
 # After these, nothing that was under way goes on.
 _BREAKS = {EventKind.RUN_TAKEN_OVER, EventKind.RUN_QUEUED_AGAIN, EventKind.RUN_FINISHED}
 _ROOT = ("run",)
+_DESCRIBED = ("driver", "reason", "attempts", "time_to_pass", "requests", "error_rate", "rate", "p95", "max")
 
 Attribute = str | bool | int | float
 Path = tuple[str, ...]
@@ -73,6 +74,8 @@ class _Steps:
             self._begin(path, kind, event)
         elif kind in _ENDS and path in self._open:
             self._finish(path, kind, event)
+        elif kind is EventKind.LOAD_FINISHED and event.detail.get("began_at"):
+            self.finished.append(self._build_load_span(path, event))
         else:
             notes = self._open[path].notes if path in self._open else self.notes
             notes.append(Note(kind.value, event.at, _describe(event)))
@@ -102,6 +105,18 @@ class _Steps:
         if STEP_OUTCOMES.get(kind, "passed") != "passed":
             span.failure = str(event.detail.get("reason", "")) or kind.description
         self.finished.append(span)
+
+    def _build_load_span(self, path: Path, event: Event) -> Span:
+        """Of the time in which it was sent; each of its requests has a trace of its own."""
+        began_at = datetime.fromisoformat(event.detail["began_at"])
+        return Span(
+            span_id=build_span_id(self._run.id, *path),
+            parent_id=build_span_id(self._run.id, *_ROOT),
+            name=f"load {event.subject}",
+            began_at=began_at,
+            ended_at=max(event.at, began_at),
+            attributes=_describe(event),
+        )
 
     def _break_off(self, at: datetime) -> None:
         for span in self._open.values():
@@ -204,7 +219,7 @@ def _describe(event: Event) -> dict[str, Attribute]:
     """The event's own sentences and numbers; never what a target answered."""
     names = {"coordinator.phase": event.phase, "coordinator.step": event.subject}
     found: dict[str, Attribute] = {name: text for name, text in names.items() if text}
-    for name in ("driver", "reason", "attempts", "time_to_pass"):
+    for name in _DESCRIBED:
         value = event.detail.get(name)
         if isinstance(value, str | int | float) and value != "":
             found[f"coordinator.{name}"] = value[:MAX_ATTRIBUTE] if isinstance(value, str) else value

@@ -7,14 +7,18 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from scenarios.charts.kept import Chart, Series
+from scenarios.domain.event_kinds import Topic
 from scenarios.domain.units import Unit
+from scenarios.models import Run
+from scenarios.models.runs import build_trace_url
 from scenarios.pictures.chart import Scene, draw_chart
 from scenarios.pictures.quantities import quantity
 from scenarios.pictures.run_charts import build_scene
 from scenarios.runs.history import RunHistory
 from scenarios.runs.load_results import LoadResult, read_loads
 
-HEADS = ("Phase", "Requests", "Errors", "Per second", "p50", "p95", "p99", "Slowest")
+SLOWEST = "Slowest"
+HEADS = ("Phase", "Requests", "Errors", "Per second", "p50", "p95", "p99", SLOWEST)
 # More points than a chart has pixels cannot be told apart.
 MAX_POINTS = 320
 # A single second is no curve.
@@ -23,13 +27,17 @@ MIN_POINTS = 2
 
 @dataclass(frozen=True, slots=True)
 class LoadView:
-    """`rows` are the cells of each phase, each with its head. `errors` names the kinds of errors."""
+    """`rows` are the cells of each phase, each with its head and, if it is about one request, a page that
+    shows its trace. `errors` are the kinds of errors with such a page. `trace_url` shows the load in the
+    trace of the run.
+    """
 
     name: str
-    rows: Sequence[Sequence[tuple[str, str]]]
-    errors: str
+    rows: Sequence[Sequence[tuple[str, str, str]]]
+    errors: Sequence[tuple[str, str]]
     lateness: str
     charts: Sequence[tuple[str, SafeString]]
+    trace_url: str
 
 
 def build_load_views(history: RunHistory, loads: Sequence[LoadResult] | None = None) -> list[LoadView]:
@@ -39,18 +47,32 @@ def build_load_views(history: RunHistory, loads: Sequence[LoadResult] | None = N
         return []
     scene = build_scene(history, history.ends)
     scene = replace(scene, left=scene.began, right=scene.ends, around=(scene.began, scene.ends))
-    return [_build_view(load, scene) for load in loads]
+    return [_build_view(load, scene, history.run) for load in loads]
 
 
-def _build_view(load: LoadResult, scene: Scene) -> LoadView:
+def _build_view(load: LoadResult, scene: Scene, run: Run) -> LoadView:
     late = load.lateness_p99
     return LoadView(
         load.name,
-        [list(zip(HEADS, cells, strict=True)) for cells in list_rows(load)],
-        ", ".join(f"{count} × {kind}" for kind, count in sorted(load.kinds.items())),
+        [list(_link_cells(load, cells)) for cells in list_rows(load)],
+        [
+            (f"{count} × {kind}", _find_trace_url(load.error_traces.get(kind)))
+            for kind, count in sorted(load.kinds.items())
+        ],
         "" if late is None else quantity(late, Unit.SECONDS),
         list(_draw_charts(load, scene)),
+        run.find_trace_url(Topic.LOAD, "", load.name),
     )
+
+
+def _link_cells(load: LoadResult, cells: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    for head, cell in zip(HEADS, cells, strict=True):
+        trace = load.slowest_traces.get(cells[0]) if head == SLOWEST else None
+        yield head, cell, _find_trace_url(trace)
+
+
+def _find_trace_url(trace_id: str | None) -> str:
+    return build_trace_url(trace_id) if trace_id else ""
 
 
 def list_rows(load: LoadResult) -> list[tuple[str, ...]]:

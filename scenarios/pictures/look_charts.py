@@ -9,8 +9,10 @@ from statistics import median
 from django.utils.safestring import SafeString
 
 from scenarios.charts.kept import Chart, Series
+from scenarios.domain.event_kinds import Topic
 from scenarios.domain.looks import Look
 from scenarios.domain.units import Unit
+from scenarios.models import Run
 from scenarios.pictures.chart import Judged, Scene, draw_chart
 from scenarios.pictures.quantities import quantity
 from scenarios.pictures.run_charts import build_scene
@@ -46,7 +48,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class LookView:
     """`what` says what is drawn: the time that answers took, or the field that is compared. `step` is the
-    number of the validation among the run's steps.
+    number of the validation among the run's steps, and `trace_url` a page that shows the validation's trace.
     """
 
     name: str
@@ -57,6 +59,7 @@ class LookView:
     picture: SafeString
     parts: Sequence[Part]
     step: int | None = None
+    trace_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +83,17 @@ def build_look_views(history: RunHistory, looks: Sequence[ValidationLooks] | Non
     steps = {(step.phase, step.name): step for step in history.validations}
     views = [
         _build_view(
-            watched_looks, scene, steps.get((watched_looks.watched.phase, watched_looks.watched.validation))
+            watched_looks,
+            scene,
+            steps.get((watched_looks.watched.phase, watched_looks.watched.validation)),
+            history.run,
         )
         for watched_looks in all_looks[:MAX_CHARTS]
     ]
     return LookViews(views, len(all_looks) - len(views))
 
 
-def _build_view(kept: ValidationLooks, scene: Scene, step: StepHistory | None) -> LookView:
+def _build_view(kept: ValidationLooks, scene: Scene, step: StepHistory | None, run: Run) -> LookView:
     watched = kept.watched
     is_value = any(look.value is not None for look in kept.looks)
     unit = Unit.NUMBER if is_value else Unit.SECONDS
@@ -110,7 +116,17 @@ def _build_view(kept: ValidationLooks, scene: Scene, step: StepHistory | None) -
     verdict = step.verdict if step else "not judged"
     picture = draw_chart(chart, own, words)
     number = step.number if step else None
-    return LookView(watched.validation, watched.phase, watched.about, what, verdict, picture, parts, number)
+    return LookView(
+        watched.validation,
+        watched.phase,
+        watched.about,
+        what,
+        verdict,
+        picture,
+        parts,
+        number,
+        run.find_trace_url(Topic.VALIDATION, watched.phase, watched.validation),
+    )
 
 
 def reduce_points(points: Sequence[tuple[float, float | None]]) -> Iterator[tuple[float, float | None]]:

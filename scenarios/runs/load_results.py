@@ -21,7 +21,8 @@ Figures = Mapping[str, Any]
 @dataclass(slots=True)
 class LoadResult:
     """`phases` are names with their figures. While the run goes on, only those of phases that are over;
-    `present` has the one that goes on.
+    `present` has the one that goes on. `slowest_traces` has the id of the trace of the slowest request, by
+    phase, and `error_traces` that of the first request with each kind of error.
 
     Latencies and `lateness_p99` are in seconds, `rate` is per second. `curve` has points of second, requests,
     errors and p95, in seconds since `began_at`; `kinds` counts the errors by kind.
@@ -30,6 +31,8 @@ class LoadResult:
     name: str
     phases: list[tuple[str, Figures]] = field(default_factory=list)
     kinds: dict[str, int] = field(default_factory=dict)
+    slowest_traces: dict[str, str] = field(default_factory=dict)
+    error_traces: dict[str, str] = field(default_factory=dict)
     baseline: Figures | None = None
     lateness_p99: float | None = None
     began_at: datetime | None = None
@@ -65,6 +68,8 @@ def read_loads(history: RunHistory) -> list[LoadResult]:
             result.phases.append((phase, _pick_figures(detail)))
             for error, count in detail.get("kinds", {}).items():
                 result.kinds[error] = result.kinds.get(error, 0) + count
+            result.slowest_traces[phase] = detail.get("slowest_trace", "")
+            result.error_traces = {**detail.get("error_traces", {}), **result.error_traces}
         else:
             finished.add(name)
             baseline, began_at = detail.get("baseline"), detail.get("began_at")

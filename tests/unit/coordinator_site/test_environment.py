@@ -1,5 +1,6 @@
 """Values from the environment are refused when they make no sense."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,30 @@ def test_an_address_of_prometheus_is_a_web_address(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="not a web address"):
         setting_addresses.web_address("PROMETHEUS_URL", value)
     assert setting_addresses.web_address("PROMETHEUS_URL", "") == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://jaeger.example.com/trace/{trace_id}?uiFind={span_id}",
+        "https://grafana.example.com/explore?panes=%7B%22query%22%3A%22{trace_id}%22%7D",
+        'https://grafana.example.com/explore?panes={"query":"{trace_id}"}',
+    ],
+)
+def test_the_address_of_a_trace_says_where_the_ids_belong(value: str) -> None:
+    assert setting_addresses.trace_address("TRACE_URL", value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("https://jaeger.example.com/search", "does not say where the id of the trace belongs"),
+        ("https://jaeger.example.com/trace/{trace_id}?uiFind={spanid}", "unknown place {spanid}"),
+    ],
+)
+def test_a_missing_or_unknown_place_for_an_id_is_refused(value: str, problem: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=re.escape(problem)):
+        setting_addresses.trace_address("TRACE_URL", value)
 
 
 @pytest.mark.parametrize(

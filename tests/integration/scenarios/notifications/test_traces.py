@@ -3,14 +3,17 @@
 import asyncio
 import gzip
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pytest_django.fixtures import Settings
 
 from metrics_app.backend import get_metrics
+from scenarios.domain.event_kinds import Topic
 from scenarios.domain.webhooks import DeliveryState, Message
 from scenarios.library import services as registered_services
 from scenarios.models import Delivery, Run
@@ -130,6 +133,38 @@ def find_only_look(run: Run, validation: str) -> str:
 
 def exposition() -> str:
     return get_metrics().get_http_handler()().decode()
+
+
+def test_each_step_links_to_its_own_span(
+    shop: Receiver, collector: Receiver, settings: Settings, admin_client: Client
+) -> None:
+    settings.TRACE_URL = "https://traces.example.com/trace/{trace_id}?uiFind={span_id}"
+    run = carry_out()
+    send_due()
+    spans = read_spans(collector.requests)
+    page = f"/admin/scenarios/run/{run.pk}"
+    for name, address in {
+        "run traced": f"{page}/change/",
+        "validation it answers": f"{page}/step/?phase=chaos&name=it+answers&number=3",
+        "action break it": f"{page}/step/?phase=chaos&name=break+it&number=2",
+    }.items():
+        url = f"https://traces.example.com/trace/{run.id.hex}?uiFind={spans[name].span_id.hex()}"
+        assert f'href="{url}" rel="noreferrer"' in admin_client.get(address).content.decode()
+
+
+def test_a_load_has_a_span_for_the_time_in_which_it_was_sent(collector: Receiver) -> None:
+    telling = Telling()
+    telling.tell("run_started", attempt=1)
+    began_at = timezone.now() - timedelta(seconds=3)
+    telling.tell("load_finished", "shoppers", phase="", began_at=began_at.isoformat(), rate=20.0)
+    telling.finish()
+    send_due()
+    spans = read_spans(collector.requests)
+    load = spans["load shoppers"]
+    assert load.start_time_unix_nano == round(began_at.timestamp() * 1_000_000) * 1000
+    assert load.end_time_unix_nano >= load.start_time_unix_nano + 3_000_000_000
+    assert load.parent_span_id == spans["run exchange-latency"].span_id
+    assert telling.run.find_trace_url(Topic.LOAD, "", "shoppers") == ""  # no page is configured
 
 
 def test_failures_are_marked_and_no_answer_is_exported(shop: Receiver, collector: Receiver) -> None:

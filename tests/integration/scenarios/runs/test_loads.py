@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from scenarios.domain.load_tally import Tally
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
@@ -94,7 +95,8 @@ def carry_out(document: str) -> Run:
     return ended
 
 
-def test_users_notice_a_slow_and_a_refusing_service(admin_client: Client) -> None:
+def test_users_notice_a_slow_and_a_refusing_service(admin_client: Client, settings: Settings) -> None:
+    settings.TRACE_URL = "https://traces.example.com/{trace_id}?span={span_id}"
     run = carry_out(HEAD + BROKEN)
     assert (run.outcome, run.rollback) == (Outcome.FAILED, Rollback.CLEAN), run.reason
     assert run.reason.startswith("validation 'nobody waits longer' failed: 'p95' is ")
@@ -120,11 +122,19 @@ def test_users_notice_a_slow_and_a_refusing_service(admin_client: Client) -> Non
     (view,) = build_load_views(read_history(run))
     assert [row[0][1] for row in view.rows] == ["before", "slow", "refused", "baseline"]
     assert [title for title, _picture in view.charts] == ["p95", "error rate"]
-    assert "connection refused" in view.errors
+    # From the slowest request of a phase, and from the first error of its kind, to the request's own trace.
+    slowest = {row[0][1]: row[-1][2] for row in view.rows}
+    assert slowest["before"] != slowest["slow"]
+    assert re.fullmatch(r"https://traces\.example\.com/[0-9a-f]{32}\?span=", slowest["slow"])
+    assert slowest["baseline"] == ""
+    errors = {error.partition(" × ")[2]: url for error, url in view.errors}
+    assert errors["connection refused"].startswith("https://traces.example.com/")
     assert "Load **shoppers**" in render_report(run, "md").decode()
     page = admin_client.get(f"/admin/scenarios/run/{run.pk}/change/").content.decode()
     for content in (page, render_report(run, "html").decode()):
         assert "p95 of load shoppers" in content
+        assert f'<a href="{slowest["slow"]}" rel="noreferrer"' in content
+        assert f'href="https://traces.example.com/{run.id.hex}?span=' in content
     # From the validation to the curve of its load.
     step = f"/admin/scenarios/run/{run.pk}/step/?phase=slow&name=nobody+waits+longer&number=3"
     assert '<a href="#load-1">Curve</a>' in admin_client.get(step).content.decode()

@@ -91,6 +91,23 @@ async def test_each_request_has_a_trace_of_its_own_and_a_chosen_value() -> None:
     assert Counter(chosen) == Counter(again)
 
 
+async def test_the_trace_of_the_slowest_request_is_known() -> None:
+    answered, all_others = [], asyncio.Event()
+
+    async def answer_first_last(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if request is server.requests[0]:
+            await all_others.wait()
+        await say(OK, writer)
+        answered.append(request)
+        if len(answered) == 39:
+            all_others.set()
+
+    async with serving(answer_first_last) as server:
+        tally = await send_all(order(server.port))
+    assert f"traceparent: 00-{tally.slowest_trace}-".encode() in answered[-1]
+    assert tally.error_traces == {}
+
+
 async def test_a_body_may_hold_a_chosen_value() -> None:
     async with serving(answer_ok) as server:
         request = {
@@ -122,6 +139,10 @@ async def test_errors_are_counted_by_kind() -> None:
     assert tally.answered == 40
     assert tally.errors["status 503"] == tally.errors["not HTTP"] == 10
     assert tally.errors["connection closed"] + tally.errors["connection reset"] == 10
+    # The first of each kind has its trace: they are answered in turn.
+    assert tally.error_traces.keys() == tally.errors.keys()
+    busy = tally.error_traces["status 503"].encode()
+    assert [number % 4 for number, sent in enumerate(server.requests, 1) if busy in sent] == [1]
 
 
 async def test_statuses_of_ok_are_no_errors_and_others_are() -> None:
