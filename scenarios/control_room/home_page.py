@@ -11,7 +11,7 @@ from scenarios.control_room import home_queries
 from scenarios.control_room.system_state import Part, describe_processes, describe_retries
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState
 from scenarios.domain.suite_states import ShownState
-from scenarios.models import Fault, GlobalStop, Scenario
+from scenarios.models import Fault, GlobalStop, Run, Scenario
 from scenarios.pictures.days import days_chart
 from scenarios.runs.recent_verdicts import list_recent_verdicts
 from scenarios.suites.small_matrices import read_small_matrices
@@ -46,7 +46,7 @@ def build_now(request: HttpRequest) -> dict[str, Any]:
     may_view_approvals = request.user.has_perm("scenarios.view_approval")
     approvals = home_queries.pending_approvals() if may_view_approvals else []
     newest = home_queries.find_newest_verdict()
-    seen = [f"{str(run.pk)[:8]}.{run.last_event}.{run.stop_requested_at is not None:d}" for run in unfinished]
+    seen = [_mark_run(run) for run in unfinished]
     seen += [_mark_fault(fault) for fault in (*outstanding, *active)]
     seen += [f"a{approval.pk}" for approval in approvals]
     seen += [f"v{newest}", f"p{_digest(processes)}"]
@@ -58,6 +58,7 @@ def build_now(request: HttpRequest) -> dict[str, Any]:
         "retries": describe_retries(outstanding),
         "active": active,
         "has_watchdog": processes[-1].is_well,
+        "has_lost_worker": any(run.has_lost_worker for run in unfinished),
         "injected": sum(fault.state in STATES_TO_UNDO for fault in outstanding),
         "unverified": sum(fault.state == FaultState.UNVERIFIED for fault in outstanding),
         "approvals": approvals,
@@ -67,6 +68,11 @@ def build_now(request: HttpRequest) -> dict[str, Any]:
         "verdicts": verdicts,
         "mark": "_".join(seen),
     }
+
+
+def _mark_run(run: Run) -> str:
+    flags = f"{run.stop_requested_at is not None:d}{run.has_lost_worker:d}"
+    return f"{str(run.pk)[:8]}.{run.last_event}.{flags}"
 
 
 def _mark_fault(fault: Fault) -> str:

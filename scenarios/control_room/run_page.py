@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 from zlib import crc32
 
@@ -15,12 +15,13 @@ from django.utils import timezone
 from scenarios.control_room.included_documents import list_included_documents
 from scenarios.control_room.run_advice import build_advice
 from scenarios.control_room.run_faults import describe_faults
+from scenarios.control_room.system_state import describe_lost_worker, describe_retries
 from scenarios.control_room.waiting import find_waiting_reason
 from scenarios.domain.event_kinds import EventKind, Topic, find_kinds, parse_kind
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.domain.plan import Plan
 from scenarios.library.dry_run import PlannedStep, list_steps
-from scenarios.models import Approval, Event, LookChunk, Run, RunCharts
+from scenarios.models import Approval, Event, Fault, LookChunk, Run, RunCharts
 from scenarios.pictures.load_charts import HEADS, build_load_views
 from scenarios.pictures.look_charts import MIN_LOOKS, build_look_views
 from scenarios.pictures.run_charts import build_views
@@ -62,36 +63,66 @@ SIGNS = {
     "awaiting_approval": "…",
 }
 # What a mark is made of, and what a run waits for.
-MARKED = ("state", "last_event", "stop_requested_at", "waiting_for", "begin_after", "priority", "queued_at")
+MARKED = (
+    "state",
+    "last_event",
+    "stop_requested_at",
+    "waiting_for",
+    "begin_after",
+    "priority",
+    "queued_at",
+    "lease_until",
+    "rollback",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a browser has seen of a run: the newest event, whether it is stopping, what it waits for."""
+    """What a browser has seen of a run: the newest event, whether it is stopping, what is said of who goes on
+    with it.
+    """
 
     event: int
     stopping: bool
-    waiting: str = ""
+    said: str = ""
 
     @classmethod
     def read(cls, word: str) -> Self:
-        number, stopping, waiting = [*word.split("-", 2), "", ""][:3]
-        return cls(int(number) if number.isdecimal() else 0, stopping == "stopping", waiting)
+        number, stopping, said = [*word.split("-", 2), "", ""][:3]
+        return cls(int(number) if number.isdecimal() else 0, stopping == "stopping", said)
 
     @classmethod
-    def of(cls, event: int, stop_requested_at: datetime | None, waiting_for: str) -> Self:
-        waiting = f"{crc32(waiting_for.encode()):x}" if waiting_for else ""
-        return cls(event, stop_requested_at is not None, waiting)
+    def of(cls, event: int, stop_requested_at: datetime | None, said: "Said") -> Self:
+        sentences = "".join(said)
+        digest = f"{crc32(sentences.encode()):x}" if sentences else ""
+        return cls(event, stop_requested_at is not None, digest)
 
     def __str__(self) -> str:
-        return f"{self.event}-{'stopping' if self.stopping else 'free'}-{self.waiting}"
+        return f"{self.event}-{'stopping' if self.stopping else 'free'}-{self.said}"
+
+
+class Said(NamedTuple):
+    """Sentences, "" where they do not apply: why the run has not begun, that its worker is gone, and who
+    retries the undo of its outstanding faults.
+    """
+
+    waiting: str
+    lost: str
+    retries: str
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        # A run that goes on retries them itself, and writes an event each time.
+        may_be_left = run.state == RunState.FINISHED and run.rollback != Rollback.CLEAN
+        left = Fault.objects.outstanding().filter(run=run).select_related("run") if may_be_left else ()
+        return cls(find_waiting_reason(run), describe_lost_worker(run), describe_retries(left))
 
 
 def find_mark(pk: UUID) -> Mark:
     run = Run.objects.filter(pk=pk).only(*MARKED).first()
     if run is None:
         raise Http404(f"there is no run {pk}")
-    return Mark.of(run.last_event, run.stop_requested_at, find_waiting_reason(run))
+    return Mark.of(run.last_event, run.stop_requested_at, Said.of(run))
 
 
 def whole_page(run: Run) -> dict[str, Any]:
@@ -183,11 +214,12 @@ def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
     loads_changed = any(event.kind in LOAD_KINDS for event in new)
     earlier = run.events.filter(sequence__lte=seen.event, kind__in=STEP_STARTS)
     known = set(earlier.values_list("phase", "subject"))
+    parts = _parts(run, history)
     return {
-        **_parts(run, history),
+        **parts,
         "old_steps": [step for step in changed if (step.phase, step.name) in known],
         "new_steps": [step for step in changed if (step.phase, step.name) not in known],
-        "faults_changed": any(event.kind in FAULT_KINDS for event in new),
+        "faults_changed": bool(parts["retries"]) or any(event.kind in FAULT_KINDS for event in new),
         "loads_changed": loads_changed,
         **(_build_loads(history, read_loads(history)) if loads_changed else {}),
         "events": new,
@@ -196,7 +228,7 @@ def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
 
 def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
     goes_on = run.state != RunState.FINISHED
-    outline, waiting = read_outline(run), find_waiting_reason(run)
+    outline, said = read_outline(run), Said.of(run)
     return {
         "run": run,
         "original": run,
@@ -204,14 +236,14 @@ def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
         "progress": find_progress(history, outline),
         "defaults": outline.defaults,
         "faults": describe_faults(history),
-        "waiting": waiting,
+        **said._asdict(),
         "now": timezone.now(),
         "approval": Approval.objects.filter(run=run).first(),
         "comparisons": compare_run(history),
         "advice": build_advice(history, outline),
         "sign": SIGNS["dirty" if run.rollback == Rollback.DIRTY else run.outcome or run.state],
         "timeline": run_timeline(history, outline=outline) if history.steps else "",
-        "mark": Mark.of(run.last_event, run.stop_requested_at, waiting),
+        "mark": Mark.of(run.last_event, run.stop_requested_at, said),
         "goes_on": goes_on,
         "poll_seconds": SECONDS_RUNNING if goes_on else SECONDS_DIRTY * (run.rollback != Rollback.CLEAN),
     }

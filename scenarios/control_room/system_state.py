@@ -71,6 +71,15 @@ def describe_retries(faults: Iterable[Fault]) -> str:
     return f"The watchdog{where} keeps trying."
 
 
+def describe_lost_worker(run: Run) -> str:
+    """What happens next to a run whose worker is gone; "" for any other run."""
+    if not run.has_lost_worker:
+        return ""
+    if problem := readiness.find_problem(readiness.watchdog):
+        return f"Its worker is gone. Nothing ends the run or undoes what it has injected: {problem}."
+    return "Its worker is gone. The watchdog is about to undo what it has injected and to end the run."
+
+
 def describe_targets(*, with_services: bool, with_hosts: bool) -> list[Part]:
     """The registered fault proxies and hosts, each with how it responds now."""
     proxied = list(Service.objects.exclude(proxy="")[:MAX_TARGETS]) if with_services else []

@@ -207,6 +207,12 @@ class Run(models.Model):
         return build_trace_url(self.id.hex, span_id)
 
     @property
+    def has_lost_worker(self) -> bool:
+        """Whether it should go on, but nothing has renewed its lease: its worker is dead, or cut off."""
+        is_over = self.lease_until is not None and self.lease_until < timezone.now()
+        return self.state == RunState.RUNNING and is_over
+
+    @property
     def took(self) -> timedelta | None:
         """From the first claim to the end; None if the run has not ended or never started."""
         if self.finished_at is None or self.claimed_at is None:

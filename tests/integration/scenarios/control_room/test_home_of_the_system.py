@@ -120,6 +120,21 @@ def test_outstanding_fault_of_a_run_that_goes_on_is_stopped_with_its_run(admin_c
     assert "being retried" not in content
 
 
+def test_run_that_has_lost_its_worker_is_an_alarm_where_no_watchdog_ends_it(admin_client: Client) -> None:
+    telling = Telling()
+    telling.begin()
+    mark = admin_client.get("/admin/").context["mark"]
+    Run.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    content = read(admin_client, NOW + f"?after={mark}")
+    assert "its worker is gone, and no watchdog ends it" in content
+    assert '<section class="card alarm" aria-labelledby="injected-title">' in content
+    assert "its run has lost its worker; without the run it stays, because no watchdog is running" in content
+    record_heartbeat("watchdog", "here:1")
+    content = read(admin_client, "/admin/")
+    assert "<strong>its worker is gone</strong>" in content
+    assert "stays until the watchdog undoes it" in content
+
+
 def test_last_verdicts_say_what_was_unusual(admin_client: Client) -> None:
     store_earlier_runs(1.0, 1.0, 1.1, 1.0, 0.9)
     mark = admin_client.get("/admin/").context["mark"]

@@ -20,7 +20,9 @@ from scenarios.models import Heartbeat, Run
 from scenarios.ports import Event
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop, ledger, lifecycle
+from scenarios.runs.component_heartbeats import record_heartbeat
 from scenarios.runs.history import read_history
+from scenarios.supervision import readiness
 from tests.integration.scenarios.stopwatch import quickest
 from tests.integration.scenarios.story_rows import DOCUMENT, NOTICED, SLOWED, Telling
 
@@ -98,7 +100,7 @@ def test_a_request_to_stop_is_a_change(admin_client: Client, telling: Telling) -
 
 
 def test_an_ended_run_with_a_dirty_rollback_is_an_alarm_and_still_polled(
-    admin_client: Client, telling: Telling
+    admin_client: Client, telling: Telling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     telling.begin()
     content = page(admin_client, telling.finish(Rollback.DIRTY))
@@ -106,7 +108,26 @@ def test_an_ended_run_with_a_dirty_rollback_is_an_alarm_and_still_polled(
         assert words in content
     assert f"<strong>Still injected:</strong> {SLOWED} on exchange, since" in content
     assert "<code>delay_ms</code> default</dt><dd>500</dd>" in content
-    assert next_poll(content)
+    assert "Nothing retries the undo: no watchdog has been seen" in content
+    poll = next_poll(content)
+    assert admin_client.get(poll).status_code == 204
+    monkeypatch.setattr(readiness, "WATCHDOG_SILENT_AFTER", timedelta(minutes=20))
+    record_heartbeat("watchdog", "here:1")
+    assert "<strong>The watchdog keeps trying.</strong>" in admin_client.get(poll).content.decode()
+
+
+def test_a_run_whose_worker_is_gone_says_what_happens_next(
+    admin_client: Client, telling: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling.begin()
+    poll = next_poll(page(admin_client, telling.run))
+    Run.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    changed = admin_client.get(poll).content.decode()
+    assert "Its worker is gone. Nothing ends the run or undoes what it has injected: no watchdog" in changed
+    assert "in phase" not in changed
+    monkeypatch.setattr(readiness, "WATCHDOG_SILENT_AFTER", timedelta(minutes=20))
+    record_heartbeat("watchdog", "here:1")
+    assert "The watchdog is about to undo" in admin_client.get(next_poll(changed)).content.decode()
 
 
 def test_a_step_opens_with_what_it_was_given_and_what_it_returned(
