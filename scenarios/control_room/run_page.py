@@ -20,8 +20,9 @@ from scenarios.control_room.waiting import find_waiting_reason
 from scenarios.domain.event_kinds import EventKind, Topic, find_kinds, parse_kind
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.domain.plan import Plan
+from scenarios.domain.webhooks import DeliveryState, Message
 from scenarios.library.dry_run import PlannedStep, list_steps
-from scenarios.models import Approval, Event, Fault, LookChunk, Run, RunCharts
+from scenarios.models import Approval, Delivery, Event, Fault, LookChunk, Run, RunCharts
 from scenarios.pictures.load_charts import HEADS, build_load_views
 from scenarios.pictures.look_charts import MIN_LOOKS, build_look_views
 from scenarios.pictures.run_charts import build_views
@@ -241,12 +242,21 @@ def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
         "approval": Approval.objects.filter(run=run).first(),
         "comparisons": compare_run(history),
         "advice": build_advice(history, outline),
+        "late_trace": None if goes_on else _find_late_trace(run),
         "sign": SIGNS["dirty" if run.rollback == Rollback.DIRTY else run.outcome or run.state],
         "timeline": run_timeline(history, outline=outline) if history.steps else "",
         "mark": Mark.of(run.last_event, run.stop_requested_at, said),
         "goes_on": goes_on,
         "poll_seconds": SECONDS_RUNNING if goes_on else SECONDS_DIRTY * (run.rollback != Rollback.CLEAN),
     }
+
+
+def _find_late_trace(run: Run) -> Delivery | None:
+    """The message with the trace of an ended run, if the page links to it and its collector has not taken it."""
+    if not run.trace_url:
+        return None
+    traces = run.deliveries.filter(message=Message.TRACE).exclude(reason="")
+    return traces.exclude(state=DeliveryState.DELIVERED).first()
 
 
 def events_before(run: Run, before: int | None) -> dict[str, Any]:

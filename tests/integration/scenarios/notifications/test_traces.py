@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -23,6 +24,7 @@ from scenarios.runs import commands as run_commands
 from scenarios.runs import executor
 from tests.integration.scenarios.story_rows import Telling
 from tests.servers.receiver import Receiver, Request
+from tests.servers.traced_shop import running_traced_shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -85,9 +87,14 @@ def send_due() -> None:
 
 def read_spans(requests: list[Request]) -> dict[str, Any]:
     """Every span that was sent, by its name."""
-    bodies = [ExportTraceServiceRequest.FromString(gzip.decompress(sent.body)) for sent in requests]
+    bodies = [ExportTraceServiceRequest.FromString(unpack(sent)) for sent in requests]
     scopes = [scope for body in bodies for sent in body.resource_spans for scope in sent.scope_spans]
     return {span.name: span for scope in scopes for span in scope.spans}
+
+
+def unpack(sent: Request) -> bytes:
+    is_packed = sent.headers.get("content-encoding") == "gzip"
+    return gzip.decompress(sent.body) if is_packed else sent.body
 
 
 def find_parent_id(requests: list[Request], path: str) -> str:
@@ -152,6 +159,28 @@ def test_each_step_links_to_its_own_span(
         assert f'href="{url}" rel="noreferrer"' in admin_client.get(address).content.decode()
 
 
+def test_the_link_of_a_validation_finds_what_a_traced_service_did(
+    collector: Receiver, settings: Settings, admin_client: Client
+) -> None:
+    settings.TRACE_URL = "https://traces.example.com/{trace_id}/{span_id}"
+    with running_traced_shop(settings.TRACES_ENDPOINT) as address:
+        registered_services.register_service("shop", address)
+        run = carry_out()
+    send_due()
+    step = f"/admin/scenarios/run/{run.pk}/step/?phase=chaos&name=it+answers&number=3"
+    link = re.search(
+        r'href="https://traces.example.com/(\w+)/(\w+)"', admin_client.get(step).content.decode()
+    )
+    assert link is not None
+    trace_id, span_id = map(bytes.fromhex, link.groups())
+    spans = read_spans(collector.requests)
+    by_service = spans["GET /look"]
+    (look,) = [span for span in spans.values() if span.span_id == by_service.parent_span_id]
+    assert (look.trace_id, look.parent_span_id) == (trace_id, span_id)
+    assert by_service.trace_id == spans["validation it answers"].trace_id == trace_id
+    assert spans["POST /break"].parent_span_id == spans["action break it"].span_id
+
+
 def test_a_load_has_a_span_for_the_time_in_which_it_was_sent(collector: Receiver) -> None:
     telling = Telling()
     telling.tell("run_started", attempt=1)
@@ -179,15 +208,21 @@ def test_failures_are_marked_and_no_answer_is_exported(shop: Receiver, collector
 
 
 def test_a_trace_that_was_refused_is_sent_again_with_the_same_ids(
-    shop: Receiver, collector: Receiver
+    shop: Receiver, collector: Receiver, settings: Settings, admin_client: Client
 ) -> None:
+    settings.TRACE_URL = "https://traces.example.com/trace/{trace_id}"
     collector.statuses = [503, 200]
-    carry_out()
+    run = carry_out()
+    page = f"/admin/scenarios/run/{run.pk}/change/"
+    missing = "The collector has not taken the trace of this run yet"
+    assert missing not in admin_client.get(page).content.decode()
     send_due()
+    assert missing in admin_client.get(page).content.decode()
     assert Delivery.objects.get().state == DeliveryState.PENDING
     Delivery.objects.update(next_try_at=timezone.now())
     send_due()
     assert Delivery.objects.get().state == DeliveryState.DELIVERED
+    assert missing not in admin_client.get(page).content.decode()
     first, second = (sorted(s.span_id for s in read_spans([sent]).values()) for sent in collector.requests)
     assert first == second
 
