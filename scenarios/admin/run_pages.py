@@ -16,6 +16,7 @@ from scenarios.admin.pages import address, button, page
 from scenarios.admin.read_only import WithoutFormAdmin
 from scenarios.admin.run_actions import RunActions
 from scenarios.control_room import compare_page, run_page
+from scenarios.control_room.run_mark import Mark, find_mark
 from scenarios.control_room.searches import search_runs
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioError
 from scenarios.domain.outcomes import UNBEGUN, RunState
@@ -110,8 +111,8 @@ class RunAdmin(RunActions, WithoutFormAdmin):
     @page("<uuid:pk>/live/")
     def live_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """What has changed since the browser's last poll; 204 if nothing has."""
-        seen = run_page.Mark.read(request.GET.get("after", ""))
-        if run_page.find_mark(pk) == seen:
+        seen = Mark.read(request.GET.get("after", ""))
+        if find_mark(pk) == seen:
             return HttpResponse(status=204)
         context = run_page.what_changed(self.find_visible(request, pk), seen)
         if context is None:
