@@ -15,7 +15,7 @@ from scenarios.pictures.chart import Scene, draw_chart
 from scenarios.pictures.quantities import quantity
 from scenarios.pictures.run_charts import build_scene
 from scenarios.runs.history import RunHistory
-from scenarios.runs.load_results import LoadResult, read_loads
+from scenarios.runs.load_results import LoadResult, find_middles, read_loads
 
 SLOWEST = "Slowest"
 HEADS = ("Phase", "Requests", "Errors", "Per second", "p50", "p95", "p99", SLOWEST)
@@ -100,7 +100,7 @@ def _draw_charts(load: LoadResult, scene: Scene) -> Iterator[tuple[str, SafeStri
         return
     begun = load.began_at.timestamp()
     points = _reduce(load.curve)
-    moments = [begun + second for second, *_ in points]
+    moments = [begun + middle for middle in find_middles([second for second, *_ in points])]
     shares = [errors / requests if requests else None for _, requests, errors, _ in points]
     for title, unit, values in (
         ("p95", Unit.SECONDS, [None if p95 is None else float(p95) for *_, p95 in points]),

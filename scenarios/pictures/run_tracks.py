@@ -26,7 +26,7 @@ from scenarios.pictures.timeline import (
 )
 from scenarios.published.looks import ValidationLooks
 from scenarios.runs.history import RunHistory
-from scenarios.runs.load_results import LoadResult
+from scenarios.runs.load_results import LoadResult, find_middles
 
 MAX_TRACKS = 40
 HEIGHT, GAP = 40.0, 8.0
@@ -101,12 +101,11 @@ def _read_load(load: LoadResult) -> Iterator[Track]:
     if load.began_at is None:
         return
     begun = load.began_at.timestamp()
-    latencies = [(begun + second, None if p95 is None else float(p95)) for second, _, _, p95 in load.curve]
-    yield Track(load.name, "p95", Unit.SECONDS, latencies)
-    shares = [
-        (begun + second, errors / requests if requests else None)
-        for second, requests, errors, _ in load.curve
-    ]
+    moments = [begun + middle for middle in find_middles([second for second, *_ in load.curve])]
+    latencies = [None if p95 is None else float(p95) for *_, p95 in load.curve]
+    yield Track(load.name, "p95", Unit.SECONDS, list(zip(moments, latencies, strict=True)))
+    rates = [errors / requests if requests else None for _, requests, errors, _ in load.curve]
+    shares = list(zip(moments, rates, strict=True))
     yield Track(load.name, "error rate", Unit.SHARE, shares)
 
 

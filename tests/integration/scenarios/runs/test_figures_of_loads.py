@@ -14,6 +14,7 @@ from scenarios.runs import lifecycle
 from scenarios.runs.comparisons import compare_run
 from scenarios.runs.figures import FigureKey, digest_document, encode_figures
 from scenarios.runs.history import read_history
+from scenarios.runs.load_results import find_middles
 from scenarios.runs.regressions import settle_figures
 from tests.integration.scenarios.story_rows import DOCUMENT, Telling
 
@@ -74,6 +75,12 @@ def test_the_figures_of_a_load_have_their_usual_values_and_a_mark() -> None:
     assert not found[ERRORS].is_unusual
     fields = found[P95].list_fields()
     assert (fields["load"], fields["validation"], fields["phase"]) == ("shoppers", "", "chaos")
+
+
+def test_a_point_of_a_curve_stands_in_the_middle_of_its_time() -> None:
+    assert find_middles([0, 1, 2, 5]) == [0.5, 1.5, 2.5, 5.5]
+    assert find_middles([0, 4]) == [2.0, 6.0]
+    assert find_middles([3]) == [3.5]
 
 
 def test_a_percentile_of_too_few_requests_is_not_compared() -> None:

@@ -92,7 +92,8 @@ async def test_each_request_has_a_trace_of_its_own_and_a_chosen_value() -> None:
 
 
 async def test_the_trace_of_the_slowest_request_is_known() -> None:
-    answered, all_others = [], asyncio.Event()
+    answered: list[bytes] = []
+    all_others = asyncio.Event()
 
     async def answer_first_last(request: bytes, writer: asyncio.StreamWriter) -> None:
         if request is server.requests[0]:
