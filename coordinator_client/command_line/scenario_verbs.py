@@ -260,6 +260,7 @@ def list_versions(session: Session, name: str, show: int | None, limit: int, **_
         "Version": [version.version for version in found],
         "At (UTC)": [f"{version.at:%Y-%m-%d %H:%M:%S}" for version in found],
         "By": [version.by or "-" for version in found],
+        "Change": [version.change or "-" for version in found],
         "Stored now": ["yes" if version.current else "-" for version in found],
     }
     terminal.rows(found, columns, empty="There are no versions.")

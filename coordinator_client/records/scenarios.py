@@ -37,12 +37,15 @@ class Deletion(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version(Record):
-    """`version` counts from 1; `current`: the document is the stored one."""
+    """`version` counts from 1; `current`: it is the one that is stored now; `change`: `created`, `changed` or
+    `deleted`, or "" from an older coordinator.
+    """
 
     version: int
     at: datetime
     by: str | None
     current: bool
+    change: str = ""
     document: str = field(default="", repr=False)
 
 

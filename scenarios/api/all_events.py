@@ -46,7 +46,7 @@ MAX_SILENT_IDS = 1_000
 def check_kinds(words: str) -> str:
     unknown = [word for word in words.split(",") if word not in set(EventKind)]
     if unknown:
-        raise ValueError(f"unknown kind {unknown[0][:80]!r}; separate kinds by commas")
+        raise ValueError(f"unknown kind {unknown[0][:80]!r}; choose from {', '.join(EventKind)}")
     return words
 
 
@@ -58,6 +58,13 @@ class StreamFilters(FilterNames):
         None, max_length=2000, description="One kind of events, or several that are separated by commas."
     )
     outcome: Outcome | None = None
+    after: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_ID,
+        description="The newest `id` that the reader has seen, where it cannot send a header, as a browser's "
+        "first EventSource.",
+    )
     wait: int = Field(
         0,
         ge=0,
@@ -168,7 +175,8 @@ def stream_events(request: HttpRequest, filters: Query[StreamFilters]) -> Any:
     The stream sends what is new and ends: ask again after `retry`, with `Last-Event-ID`. A new reader gets
     the message `position` and then what happens from now on.
     """
-    return FeedReader(filters.build(), parse_last_id(request)).respond(filters.wait)
+    seen = parse_last_id(request)
+    return FeedReader(filters.build(), filters.after if seen is None else seen).respond(filters.wait)
 
 
 def parse_last_id(request: HttpRequest) -> int | None:

@@ -40,7 +40,13 @@ COUNTS: Example = {
     "skipped": 13,
 }
 SUITE_IN_LIST: Example = {**SUITE, "state": "failed", "counts": COUNTS}
-VERSION: Example = {"version": 3, "at": "2026-01-01T12:00:00Z", "by": "ada", "current": True}
+VERSION: Example = {
+    "version": 3,
+    "at": "2026-01-01T12:00:00Z",
+    "by": "ada",
+    "current": True,
+    "change": "changed",
+}
 TOKEN: Example = {
     "id": 4,
     "name": "nightly build",

@@ -20,7 +20,10 @@ router = Router(tags=["global stop"])
 
 
 class GlobalStopRequest(Body):
-    reason: str = Field(min_length=1, max_length=300)
+    reason: str = Field("No reason was given.", min_length=1, max_length=300)
+
+
+NO_REASON = GlobalStopRequest()
 
 
 class GlobalStopResult(Schema):
@@ -53,7 +56,7 @@ def get_global_stop(request: HttpRequest) -> dict[str, Any]:
 )
 @needs("scenarios.pull_globalstop")
 @decorate_view(run_once)
-def pull_global_stop(request: HttpRequest, body: GlobalStopRequest) -> dict[str, int]:
+def pull_global_stop(request: HttpRequest, body: GlobalStopRequest = NO_REASON) -> dict[str, int]:
     """Stop everything: undo all faults, end all runs as `aborted`, and let none begin."""
     caller = get_caller(request)
     stopped = global_stop.pull_global_stop(by=caller.user.get_username(), reason=make_storable(body.reason))

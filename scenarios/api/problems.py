@@ -47,10 +47,26 @@ MESSAGES = {
     "extra_forbidden": "unknown field",
     "model_type": "expected a JSON object",
     "model_attributes_type": "expected a JSON object",
+    "dict_type": "expected a JSON object",
+    "list_type": "expected a list",
+    "string_type": "expected text",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "float_type": "expected a number",
+    "bool_type": "expected true or false",
+    "none_required": "expected null",
     "string_pattern_mismatch": "invalid value",
     "uuid_parsing": "expected a whole id; GET /api/v1/runs?id=BEGINNING finds runs by a part of it",
     "timezone_aware": "the offset from UTC is missing; add Z or, for example, +02:00",
 }
+# The rest of pydantic's messages, as sentences begin here.
+PHRASES = (
+    ("Value error, ", ""),
+    ("Input should be '", "choose one of '"),
+    ("Input should be ", "must be "),
+    ("String should ", "must "),
+    ("List should ", "must "),
+)
 QUERY_PARAMETERS = (["filters"], ["query"])
 
 
@@ -145,11 +161,18 @@ def list_problems(error: ValidationError) -> list[ProblemAt]:
     return [
         ProblemAt(
             path=format_path(item["loc"]),
-            message=MESSAGES.get(item["type"]) or str(item["msg"]).removeprefix("Value error, "),
+            message=MESSAGES.get(item["type"]) or phrase_message(str(item["msg"])),
             hint=HINTS.get(item.get("ctx", {}).get("pattern", ""), ""),
         )
         for item in error.errors
     ]
+
+
+def phrase_message(text: str) -> str:
+    for beginning, words in PHRASES:
+        if text.startswith(beginning):
+            return words + text.removeprefix(beginning)
+    return text
 
 
 def format_path(location: Sequence[int | str]) -> str:

@@ -31,6 +31,21 @@ class RunStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class RunStatusFilter(StrEnum):
+    """A status, or `finished` for every outcome."""
+
+    AWAITING_APPROVAL = "awaiting_approval"
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    PASSED = "passed"
+    FAILED = "failed"
+    ERRORED = "errored"
+    ABORTED = "aborted"
+    TIMED_OUT = "timed_out"
+    INTERRUPTED = "interrupted"
+
+
 class RunInList(Schema):
     """`status` is the state and, once the run has ended, the outcome; `rollback` is null until then."""
 

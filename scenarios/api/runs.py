@@ -20,7 +20,13 @@ from scenarios.api.names import find_run, find_scenario
 from scenarios.api.paging import Filters, Order, Text, Time, build_page, parse_cursor_time
 from scenarios.api.patterns import RUN_ID_PREFIX
 from scenarios.api.problems import Problem
-from scenarios.api.run_fields import RunDetails, RunInList, RunStatus, describe_run, describe_run_in_full
+from scenarios.api.run_fields import (
+    RunDetails,
+    RunInList,
+    RunStatusFilter,
+    describe_run,
+    describe_run_in_full,
+)
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.domain.outputs import make_storable
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
@@ -49,7 +55,7 @@ class RunFilters(Filters):
 
     scenario: Text | None = None
     environment: Text | None = None
-    status: RunStatus | None = None
+    status: RunStatusFilter | None = None
     rollback: Rollback | None = None
     since: Time | None = None
     until: Time | None = None
@@ -105,7 +111,7 @@ def select_runs() -> QuerySet[Run]:
 def filter_runs(rows: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
     # Filters by key instead of a join, for which PostgreSQL would read and sort every run of that name.
     conditions = {
-        "scenario": find_key(Scenario.objects.filter(name=filters.scenario), filters.scenario),
+        **_select_scenario(filters.scenario),
         "started_by": find_key(User.objects.filter(username=filters.by), filters.by),
         "environment": filters.environment,
         "rollback": filters.rollback,
@@ -118,6 +124,14 @@ def filter_runs(rows: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
         digits = filters.id.replace("-", "")
         rows = rows.filter(id__range=(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))))
     return rows
+
+
+def _select_scenario(name: str | None) -> dict[str, Any]:
+    """By key; the runs of a file or of a deleted scenario have only its name."""
+    key = find_key(Scenario.objects.filter(name=name), name)
+    if key != NO_SUCH_KEY:
+        return {"scenario": key}
+    return {"scenario__isnull": True, "scenario_name": name}
 
 
 def find_key(rows: QuerySet[Any], name: str | None) -> int | None:

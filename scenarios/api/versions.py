@@ -1,7 +1,7 @@
 """The versions of a scenario, as its history has them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
 from ninja import Field, Path, Query, Router, Schema
@@ -11,6 +11,7 @@ from scenarios.api.description import ITEM_REFUSALS
 from scenarios.api.names import find_scenario
 from scenarios.api.paging import Filters, Order, build_page
 from scenarios.api.problems import NotFoundError
+from scenarios.library.versions import CHANGES, find_present_key
 
 router = Router(tags=["scenarios"])
 ORDER = Order(("history_id",), (int,), descending=True)
@@ -18,12 +19,13 @@ Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class VersionInList(Schema):
-    """`version` counts the scenario's versions from 1; `current`: its document is the stored one."""
+    """`version` counts from 1, and a deletion is a version, too; `current`: it is the one that is stored now."""
 
     version: int
     at: datetime
     by: str | None
     current: bool
+    change: Literal["created", "changed", "deleted"]
 
 
 class StoredVersion(VersionInList):
@@ -46,9 +48,8 @@ def list_versions(request: HttpRequest, name: str, filters: Query[Filters]) -> d
     page = build_page(rows, ORDER, filters)
     found = page["items"]
     newest = rows.filter(history_id__lte=found[0].history_id).count() if found else 0
-    page["items"] = [
-        describe_version(row, newest - place, scenario.document) for place, row in enumerate(found)
-    ]
+    present = find_present_key(scenario)
+    page["items"] = [describe_version(row, newest - place, present) for place, row in enumerate(found)]
     return page
 
 
@@ -64,9 +65,14 @@ def get_version(request: HttpRequest, name: str, version: Path[Number]) -> dict[
     rows = scenario.history.select_related("history_user").order_by("history_id")
     if not (found := list(rows[version - 1 : version])):
         raise NotFoundError(f"Scenario {name!r} has no version {version!r}.")
-    return {**describe_version(found[0], version, scenario.document), "document": found[0].document}
+    return {**describe_version(found[0], version, find_present_key(scenario)), "document": found[0].document}
 
 
-def describe_version(row: Any, version: int, current: str) -> dict[str, Any]:
-    by = row.history_user.get_username() if row.history_user else None
-    return {"version": version, "at": row.history_date, "by": by, "current": row.document == current}
+def describe_version(row: Any, version: int, present: int | None) -> dict[str, Any]:
+    return {
+        "version": version,
+        "at": row.history_date,
+        "by": row.history_user.get_username() if row.history_user else None,
+        "current": row.history_id == present,
+        "change": CHANGES[row.history_type],
+    }

@@ -40,6 +40,7 @@ from scenarios.drivers import documents as drivers_documents
 from scenarios.library import imports, preflight, sync
 from scenarios.library.dry_run import list_steps
 from scenarios.library.sync import CannotRemove, NameTaken
+from scenarios.library.versions import CHANGES, find_present_key
 from scenarios.published.records import (
     format_time,
     json_fields,
@@ -113,18 +114,16 @@ class LocalCoordinator(
     def list_versions(self, name: str, limit: int) -> list[Version]:
         scenario = find_scenario(name)
         rows = scenario.history.select_related("history_user").order_by("-history_id")
-        newest = rows.count()
-        return [
-            _describe_version(row, newest - place, scenario.document)
-            for place, row in enumerate(rows[:limit])
-        ]
+        newest, present = rows.count(), find_present_key(scenario)
+        return [_describe_version(row, newest - place, present) for place, row in enumerate(rows[:limit])]
 
     def find_version(self, name: str, version: int) -> Version:
         scenario = find_scenario(name)
         rows = scenario.history.select_related("history_user").order_by("history_id")
         if version < 1 or not (found := list(rows[version - 1 : version])):
             raise NotFound(f"Scenario {name!r} has no version {version!r}.")
-        return _describe_version(found[0], version, scenario.document, document=found[0].document)
+        present = find_present_key(scenario)
+        return _describe_version(found[0], version, present, document=found[0].document)
 
     def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
         with explain_errors():
@@ -269,12 +268,13 @@ def _describe_deletion(row: models.DeletionRequest) -> Deletion:
     return parse(Deletion, fields)
 
 
-def _describe_version(row: Any, version: int, current: str, *, document: str = "") -> Version:
+def _describe_version(row: Any, version: int, present: int | None, *, document: str = "") -> Version:
     fields = {
         "version": version,
         "at": format_time(row.history_date),
         "by": row.history_user.get_username() if row.history_user else None,
-        "current": row.document == current,
+        "current": row.history_id == present,
+        "change": CHANGES[row.history_type],
     }
     return parse(Version, {**fields, "document": document} if document else fields)
 

@@ -197,6 +197,11 @@ def resolve_values(variables: Mapping[str, Variable], given: Mapping[str, Any]) 
     return values
 
 
+def read_given(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given values alone, each of its variable's type: text from a command line is read."""
+    return {name: _read_text(variables[name].type, value) for name, value in given.items()}
+
+
 def _read_text(kind: str, value: Any) -> Any:
     if not isinstance(value, str) or kind in {"string", "duration"}:
         return value

@@ -8,6 +8,8 @@ from difflib import unified_diff
 from scenarios.models import Scenario, Suite
 
 VERSIONS_PER_PAGE = 20
+# By what django-simple-history writes.
+CHANGES = {"+": "created", "~": "changed", "-": "deleted"}
 KINDS = {"+": "added", "-": "removed", "@": "place"}
 
 
@@ -19,13 +21,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """`key` is the primary key in the history table; `number` counts the scenario's versions from 1."""
+    """`key` is the primary key in the history table; `number` counts the scenario's versions from 1; `change`
+    is a value of CHANGES.
+    """
 
     key: int
     number: int
     at: datetime
     by: str
-    is_present: bool
+    has_present_document: bool
+    change: str
     lines: tuple[Line, ...]
 
     @property
@@ -42,6 +47,13 @@ def find_version(row: Scenario | Suite, document: str) -> int | None:
     keys = row.history.filter(document=document).order_by("-history_id").values_list("history_id", flat=True)
     newest = keys.first()
     return None if newest is None else row.history.filter(history_id__lte=newest).count()
+
+
+def find_present_key(row: Scenario | Suite) -> int | None:
+    """The key of the version that is stored now: the newest with its document. A deletion has it, too."""
+    rows = row.history.filter(document=row.document).exclude(history_type="-").order_by("-history_id")
+    found: int | None = rows.values_list("history_id", flat=True).first()
+    return found
 
 
 def list_versions(scenario: Scenario | Suite, *, before: int | None = None) -> list[Version]:
@@ -61,7 +73,8 @@ def list_versions(scenario: Scenario | Suite, *, before: int | None = None) -> l
                 number=total - place,
                 at=row.history_date,
                 by=str(row.history_user or ""),
-                is_present=row.document == scenario.document,
+                has_present_document=row.document == scenario.document,
+                change=CHANGES[row.history_type],
                 lines=tuple(compare_lines(earlier, row.document)),
             )
         )

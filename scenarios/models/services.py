@@ -29,7 +29,7 @@ SECRET_PREFIX = "SERVICE"  # noqa: S105 - of the names of secrets
 
 def check_base_url(text: str) -> None:
     try:
-        service_urls.parse_service_url(text, may_have_user=True)
+        service_urls.parse_service_url(text)
     except ValueError as error:
         raise ValidationError(f"{error}.") from None
 

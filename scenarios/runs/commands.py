@@ -16,6 +16,7 @@ from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.domain.plan import Plan
 from scenarios.drivers.documents import read_document, read_included
 from scenarios.language.document import Document, build_plan
+from scenarios.language.variables import read_given
 from scenarios.models import Approval, DeletionRequest, GlobalStop, Run, RunCharts, Scenario, Schedule
 from scenarios.ports import Event
 from scenarios.runs import admission, approval_gate
@@ -73,7 +74,7 @@ def start_run(
         scenario_name=document.name,
         document=document.source,
         included=included or None,
-        variables=values,
+        variables=read_given(document.variables, values),
         environment=environment,
         services=approval_gate.find_touched_services(plan, environment),
         targets=targets.as_json(),

@@ -55,7 +55,7 @@ def test_a_list_is_narrowed_and_widened_again(ci: Program) -> None:
         (["x" * 5000], "body.entries.0", "at most 300"),
         (["systemctl"] * 201, "body.entries.200", "too many"),
         ("systemctl", "body.entries", "list"),
-        ([7], "body.entries.0", "string"),
+        ([7], "body.entries.0", "expected text"),
     ],
 )
 def test_what_is_not_valid_names_its_place(ci: Program, entries: Any, path: str, message: str) -> None:

@@ -40,7 +40,7 @@ def test_responses_are_not_cached(ci: Program, client: Client) -> None:
     ("path", "place", "sentence"),
     [
         ("runs?foo=1", "query", "unknown filter 'foo'"),
-        ("runs?limit=0", "query.limit", "Input should be"),
+        ("runs?limit=0", "query.limit", "must be greater than or equal to 1"),
         ("runs?since=now", "query.since", "expected a time by RFC 3339"),
     ],
 )

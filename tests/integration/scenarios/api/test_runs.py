@@ -66,6 +66,7 @@ def test_ended_run_has_its_measurements(ci: Program) -> None:
         ("scenario=other", False),
         ("status=queued", True),
         ("status=passed", False),
+        ("status=finished", False),
         ("rollback=dirty", False),
         ("by=ada", False),
         ("since=2020-01-01T00:00:00Z", True),
@@ -75,6 +76,15 @@ def test_ended_run_has_its_measurements(ci: Program) -> None:
 def test_runs_are_filtered(ci: Program, stored: Scenario, query: str, found: bool) -> None:
     run_commands.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
     assert len(ci.get(f"runs?{query}").json()["items"]) == found
+
+
+def test_runs_of_a_deleted_scenario_are_found_by_the_name_that_they_show(
+    ci: Program, stored: Scenario
+) -> None:
+    run = run_commands.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
+    run_commands.request_stop(run, by="ada")
+    stored.delete()
+    assert [item["id"] for item in ci.get("runs?scenario=exchange-latency").json()["items"]] == [str(run.pk)]
 
 
 def test_run_is_found_by_the_beginning_of_its_id(ci: Program) -> None:

@@ -32,6 +32,17 @@ def test_versions_are_numbered_over_pages(ci: Program, stored: Scenario) -> None
     read_problem(ci.get("scenarios/unknown/versions"), 404)
 
 
+def test_a_deletion_is_a_version_and_only_one_version_is_stored_now(ci: Program, stored: Scenario) -> None:
+    stored.delete()
+    stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
+    items = ci.get(f"scenarios/{stored.name}/versions").json()["items"]
+    assert [(item["change"], item["current"]) for item in items] == [
+        ("created", True),
+        ("deleted", False),
+        ("created", False),
+    ]
+
+
 def test_a_plan_starts_nothing_and_names_what_is_missing(ci: Program) -> None:
     told = ci.post("plan", {"document": DOCUMENT, "variables": {"delay_ms": 700}}).json()
     assert {step["role"] for step in told["steps"]} >= {"do", "undo", "probe"}
