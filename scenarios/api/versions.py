@@ -19,7 +19,7 @@ Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class VersionInList(Schema):
-    """`version` counts from 1, and a deletion is a version, too; `current`: it is the one that is stored now."""
+    """`version` counts from 1, and a deletion is a version; `current`: it is the one that is stored now."""
 
     version: int
     at: datetime

@@ -164,6 +164,7 @@ def test_service_names_its_proxy_and_clients_that_know_none_keep_it(ci: Program)
     ("field", "value"),
     [
         ("base_url", "redis://ann:hunter2@exchange"),
+        ("base_url", "http://ann:hunter2@exchange"),
         ("proxy", "127.0.0.1:8474"),
         ("proxy", "http://ann:hunter2@127.0.0.1:8474"),
         ("proxy_listener", "127.0.0.1"),
