@@ -60,6 +60,15 @@ class AsyncScenarios:
         path = f"scenarios/{quote_segment(name)}/deletion"
         return parse(Deletion, await self._transport.json("GET", path))
 
+    async def withdraw_deletion(self, name: str) -> Deletion:
+        """Keep a scenario that the watchdog is deleting; returns how far it was.
+
+        Raises:
+            NotFoundError: it is deleted, or is not being deleted.
+        """
+        path = f"scenarios/{quote_segment(name)}/deletion"
+        return parse(Deletion, await self._transport.json("DELETE", path))
+
     async def validate(self, name: str, document: bytes, *, subject: str = "scenario") -> str:
         """Validate the document of a scenario or `suite`; nothing is stored. Raises as `put` does."""
         path = f"{subject}s/{quote_segment(name)}/validate"

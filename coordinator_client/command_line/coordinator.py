@@ -192,6 +192,10 @@ class Coordinator(Registrations, Environments, AllowLists, Decisions, Feeds, Sui
         """Refused while a run is unfinished or has left a fault. None: it is deleted."""
         ...
 
+    def keep_scenario(self, name: str) -> Deletion:
+        """Withdraw its deletion. Refused if it is not being deleted."""
+        ...
+
     def list_versions(self, name: str, limit: int) -> Sequence[Version]:
         """The newest first, without documents."""
         ...

@@ -109,6 +109,16 @@ class RemoteCoordinator(
         except NotFoundError:
             raise ScenarioNotFound(name, self._list_names()) from None
 
+    def keep_scenario(self, name: str) -> Deletion:
+        try:
+            return self._client.scenarios.withdraw_deletion(name)
+        except NotSupportedError:
+            raise
+        except NotFoundError as error:
+            if name in (stored := self._list_names()):
+                raise CommandRefused(str(error)) from error
+            raise ScenarioNotFound(name, stored) from None
+
     def list_versions(self, name: str, limit: int) -> Sequence[Version]:
         try:
             return self._client.scenarios.list_versions(name, limit=limit)

@@ -61,6 +61,15 @@ class Scenarios:
         path = f"scenarios/{quote_segment(name)}/deletion"
         return parse(Deletion, self._transport.json("GET", path))
 
+    def withdraw_deletion(self, name: str) -> Deletion:
+        """Keep a scenario that the watchdog is deleting; returns how far it was.
+
+        Raises:
+            NotFoundError: it is deleted, or is not being deleted.
+        """
+        path = f"scenarios/{quote_segment(name)}/deletion"
+        return parse(Deletion, self._transport.json("DELETE", path))
+
     def validate(self, name: str, document: bytes, *, subject: str = "scenario") -> str:
         """Validate the document of a scenario or `suite`; nothing is stored. Raises as `put` does."""
         path = f"{subject}s/{quote_segment(name)}/validate"

@@ -50,7 +50,7 @@ from scenarios.published.records import (
 )
 from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
-from scenarios.runs import global_stop
+from scenarios.runs import deletion_requests, global_stop
 from scenarios.runs.environments import plan_in
 from scenarios.runs.recovery import undo_now
 from scenarios.suites.documents import read_any
@@ -109,7 +109,15 @@ class LocalCoordinator(
             requested = sync.remove_scenario(find_scenario(name).name)
         except CannotRemove as error:
             raise CommandRefused(str(error)) from error
-        return None if requested is None else _describe_deletion(requested)
+        if requested is None:
+            return None
+        return _describe_deletion(requested, waiting_for=find_deletion_obstacle(requested))
+
+    def keep_scenario(self, name: str) -> Deletion:
+        withdrawn = deletion_requests.withdraw_deletion(find_scenario(name))
+        if withdrawn is None:
+            raise CommandRefused(f"Scenario {name!r} is not being deleted.")
+        return _describe_deletion(withdrawn, waiting_for="")
 
     def list_versions(self, name: str, limit: int) -> list[Version]:
         scenario = find_scenario(name)
@@ -256,14 +264,14 @@ def _describe_scenario(row: models.Scenario, *, document: str = "") -> Scenario:
     return parse(Scenario, {**fields, "document": document} if document else fields)
 
 
-def _describe_deletion(row: models.DeletionRequest) -> Deletion:
+def _describe_deletion(row: models.DeletionRequest, *, waiting_for: str) -> Deletion:
     fields = {
         "scenario": row.name,
         "requested_at": format_time(row.requested_at),
         "requested_by": row.requested_by_name,
         "total": row.total,
         "left": row.left,
-        "waiting_for": find_deletion_obstacle(row),
+        "waiting_for": waiting_for,
     }
     return parse(Deletion, fields)
 

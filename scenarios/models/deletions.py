@@ -28,6 +28,9 @@ class DeletionRequest(models.Model):
     total = models.PositiveIntegerField(help_text="How many rows referred to it when this was requested.")
     left = models.PositiveIntegerField(help_text="How many of them still do.")
     obstacle = models.CharField(max_length=500, blank=True, help_text="What keeps it from being deleted now.")
+    was_active = models.BooleanField(
+        default=False, help_text="Whether the person could log in before this was requested."
+    )
 
     class Meta:
         ordering = ["pk"]

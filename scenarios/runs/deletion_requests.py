@@ -105,12 +105,32 @@ def request_deletion(owner: Owner, total: int, *, by: User | None) -> DeletionRe
     """Must be called in a transaction that has locked the owner's row."""
     kind = "scenario" if isinstance(owner, Scenario) else "person"
     return DeletionRequest.objects.create(
+        was_active=isinstance(owner, User) and owner.is_active,
         **{kind: owner},
         requested_by=by,
         requested_by_name=format_user_name(by),
         total=total,
         left=total,
     )
+
+
+@transaction.atomic
+def withdraw_deletion(owner: Owner) -> DeletionRequest | None:
+    """Keep the scenario or person, with what still refers to it; returns the request as it was.
+
+    None: it is not being deleted, or is deleted by now. A batch that is under way is waited for.
+    """
+    kind = "scenario" if isinstance(owner, Scenario) else "person"
+    requests = DeletionRequest.objects.select_for_update(of=("self",)).select_related(kind)
+    if (request := requests.filter(**{kind: owner.pk}).first()) is None:
+        return None
+    request.delete()
+    if request.was_active:
+        User.objects.filter(pk=owner.pk).update(is_active=True)
+    asked = f"requested by {request.requested_by_name}"
+    left = f"{request.left} of {format_count(request.total, 'row')} left"
+    audit.note_change(f"deletion of {request.name}", f"{asked}, {left}", "withdrawn")
+    return request
 
 
 def find_removal_obstacle(scenario: Scenario) -> str:

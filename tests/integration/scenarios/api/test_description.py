@@ -18,7 +18,7 @@ COMMITTED = Path(__file__).parents[4] / "docs" / "openapi.json"
 WRITE = ("export_openapi_schema", "--api", "scenarios.api.api", "--indent", "2", "--output")
 OPEN = {"health", "ready"}
 WRITING = {"patch", "revoke", "put", "delete", "start", "stop", "retry", "acknowledge", "pull", "release"}
-WRITING |= {"pause", "resume", "approve", "refuse", "import", "test"}
+WRITING |= {"pause", "resume", "approve", "refuse", "import", "test", "withdraw"}
 STORES_OR_CHECKS = {
     *("put_scenario", "put_suite", "put_schedule", "put_service", "put_environment", "put_host"),
     *("validate_scenario", "validate_suite"),

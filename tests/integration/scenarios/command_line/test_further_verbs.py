@@ -85,6 +85,25 @@ def test_deletion_of_a_scenario_with_many_runs_tells_how_far_it_is(
     assert scenario("delete", NAME).code == 7
 
 
+def test_scenario_that_is_being_deleted_is_kept(
+    scenario: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion_requests, "MAX_AT_ONCE", 0)
+    Telling().finish()
+    scenario("delete", NAME)
+    (key,) = deletion_requests.list_requests()
+    pace = deletion_requests.Pace()
+    for _look_and_batch in range(2):
+        assert deletion_requests.carry_on(key, pace)
+    kept = scenario("keep", NAME)
+    assert (kept.code, "1 of 1 runs no longer refer to it" in kept.out) == (0, True), kept.err
+    again = scenario("keep", NAME)
+    assert (again.code, "is not being deleted" in again.err) == (2, True)
+    missing = scenario("keep", "anotter")
+    assert (missing.code, "There is no scenario 'anotter'" in missing.err) == (7, True)
+    assert scenario("run", NAME, "--detach").code == 0
+
+
 def test_outstanding_fault_is_acknowledged_once(scenario: CommandLine) -> None:
     telling = Telling()
     telling.begin()
