@@ -48,6 +48,10 @@ __all__ = [
 CLIENTS = {"AsyncClient": "asynchronous", "Client": "synchronous"}
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     """Imports a client when it is first used: the command line needs one of the two."""
     if name not in CLIENTS:

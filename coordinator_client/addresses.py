@@ -14,7 +14,7 @@ TOKEN_VARIABLE = "TEST_COORDINATOR_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def check_address(server: str) -> str:
-    """The address without a slash at its end.
+    """The address without a slash and without the path of the API at its end.
 
     Raises:
         SettingsError: it is not that of a server, or contains a user, a password or a query.
@@ -34,7 +34,7 @@ def check_address(server: str) -> str:
         if _BARE.fullmatch(server):
             hint = f"did you mean 'http://{server}'?"
         raise SettingsError(f"Invalid address of a coordinator{shown}; {hint}")
-    return server.rstrip("/")
+    return server.rstrip("/").removesuffix("/api/v1")
 
 
 def check_token(token: str) -> str:

@@ -65,8 +65,8 @@ def read_profile(name: str = "", *, server: str = "", authority: str = "") -> Pr
     default = str(tables.get("default", ""))
     if not (wanted or default):
         raise SettingsError(
-            f"No coordinator is named; give '--server URL', set {SERVER_VARIABLE}, or store a profile with "
-            "'test-coordinator login URL'."
+            f"No coordinator is named; set {SERVER_VARIABLE}, store a profile with "
+            "'test-coordinator login URL', or give the command '--server URL'."
         )
     return _build_profile(tables, wanted or default, authority, is_named=bool(wanted))
 

@@ -19,9 +19,12 @@ def coordinator() -> Iterator["Client"]:
     # Not before a test asks for it: every run of pytest would import all of it.
     from coordinator_client import Client, SettingsError  # noqa: PLC0415
 
+    client, refusal = None, ""
     try:
         client = Client.from_profile()
     except SettingsError as error:
-        pytest.fail(str(error), pytrace=False)
+        refusal = str(error)
+    if client is None:  # outside of 'except', so that pytest shows the sentence once
+        pytest.fail(refusal, pytrace=False)
     with client:
         yield client

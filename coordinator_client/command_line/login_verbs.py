@@ -102,7 +102,14 @@ def _build_profile(place: Place, url: str) -> tuple[str, dict[str, str]]:
     table = {"server": server}
     if authority:
         table["ca"] = os.path.abspath(authority)  # noqa: PTH100 - Path would resolve links
-    return place.profile or str(urlsplit(server).hostname), table
+    return place.profile or _name_profile(server), table
+
+
+def _name_profile(server: str) -> str:
+    """The host, with the port where there is one: two coordinators on a machine have two profiles."""
+    parts = urlsplit(server)
+    host = str(parts.hostname)
+    return f"{host}:{parts.port}" if parts.port else host
 
 
 def _read_token(server: str) -> str:

@@ -47,12 +47,14 @@ class Transport:
         is_secure = urlsplit(self.server).scheme == "https"
         proxy = find_proxy(self.server)
         self._way = f"{self.server}, through the proxy {hide_user(proxy)}," if proxy else self.server
+        self._is_closed = False
         self._pool = httpcore.ConnectionPool(
             ssl_context=build_tls_context(authority) if is_secure else None,
             proxy=httpcore.Proxy(proxy) if proxy else None,
         )
 
     def close(self) -> None:
+        self._is_closed = True
         self._pool.close()
 
     def request(self, method: str, path: str, **what: Any) -> Response:
@@ -110,7 +112,13 @@ class Transport:
 
     @contextmanager
     def open(self, call: Call, read_seconds: float) -> Iterator[httpcore.Response]:
-        """The response, whose content has not been read yet."""
+        """The response, whose content has not been read yet.
+
+        Raises:
+            RuntimeError: the client has been closed.
+        """
+        if self._is_closed:
+            raise RuntimeError("This client has been closed; make another one.")
         connect = min(CONNECT_SECONDS, self._timeout)
         timeouts = {"connect": connect, "read": read_seconds, "write": self._timeout, "pool": self._timeout}
         headers: dict[bytes | str, bytes | str] = {}

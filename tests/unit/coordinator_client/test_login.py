@@ -72,8 +72,9 @@ def test_accepted_token_is_stored_for_its_owner_only_and_used(call: Call, file: 
         code, out, err = call("login", f"{server.url}/")
         assert (code, err, TOKEN in out) == (0, "", False)
         assert call("whoami")[0] == 0
-    assert out == (f"Logged in as ada. The profile 127.0.0.1 is stored in {file}; it is the default.\n")
-    assert read(file) == {"default": "127.0.0.1", "127.0.0.1": {"server": server.url, "token": TOKEN}}
+    name = server.url.removeprefix("http://")
+    assert out == (f"Logged in as ada. The profile {name} is stored in {file}; it is the default.\n")
+    assert read(file) == {"default": name, name: {"server": server.url, "token": TOKEN}}
     assert (stat.S_IMODE(file.stat().st_mode), stat.S_IMODE(file.parent.stat().st_mode)) == (0o600, 0o700)
     assert list(file.parent.iterdir()) == [file]
     assert [asked.headers["Authorization"] for asked in server.asked] == [f"Bearer {TOKEN}"] * 2
@@ -105,12 +106,13 @@ def test_other_profiles_stay_when_one_is_replaced(call: Call, file: Path) -> Non
 def test_new_token_of_the_default_leaves_it_the_default(call: Call, file: Path) -> None:
     with scripted_api(IDENTITY, IDENTITY) as server:
         call("login", server.url)
-        code, out, _ = call("login", "--profile", "127.0.0.1", typed="tc_new\n")
+        name = server.url.removeprefix("http://")
+        code, out, _ = call("login", "--profile", name, typed="tc_new\n")
     assert (code, out) == (
         0,
-        f"Logged in as ada. The profile 127.0.0.1 is stored in {file}; it is the default.\n",
+        f"Logged in as ada. The profile {name} is stored in {file}; it is the default.\n",
     )
-    assert read(file)["default"] == "127.0.0.1"
+    assert read(file)["default"] == name
 
 
 def test_profile_that_is_named_keeps_its_address_and_becomes_the_default(call: Call, file: Path) -> None:
@@ -132,7 +134,10 @@ def test_link_to_the_file_stays_a_link(call: Call, file: Path, tmp_path: Path) -
     file.symlink_to(tmp_path / "versioned.toml")
     with scripted_api(IDENTITY) as server:
         assert call("login", server.url)[0] == 0
-    assert (file.is_symlink(), read(tmp_path / "versioned.toml")["default"]) == (True, "127.0.0.1")
+    assert (file.is_symlink(), read(tmp_path / "versioned.toml")["default"]) == (
+        True,
+        server.url.removeprefix("http://"),
+    )
 
 
 @pytest.mark.parametrize("text", ['a = {server = "https://a.example"}\n', 'x = """\n[a]\n"""\n[a]\n'])
@@ -201,4 +206,4 @@ def test_typed_token_is_not_shown(file: Path) -> None:
         assert process.wait(600) == 0, shown
     os.close(parent)
     assert (b"Logged in as" in shown, TOKEN.encode() in shown) == (True, False)
-    assert read(file)["127.0.0.1"]["token"] == TOKEN
+    assert read(file)[server.url.removeprefix("http://")]["token"] == TOKEN

@@ -138,7 +138,7 @@ def test_unreadable_files_are_explained_and_missing_ones_are_not_an_error(file: 
         read_profiles()
     file.rmdir()
     assert read_profiles() == {}
-    with pytest.raises(SettingsError, match="No coordinator is named; give '--server URL', set TEST_COORD"):
+    with pytest.raises(SettingsError, match="No coordinator is named; set TEST_COORDINATOR_SERVER, store a"):
         read_profile()
 
 

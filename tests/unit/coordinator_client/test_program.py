@@ -156,7 +156,7 @@ def test_no_color_is_respected() -> None:
 def test_without_a_home_and_a_server_one_sentence_says_what_to_do() -> None:
     done = start("list", HOME="")
     assert done.returncode == 2
-    assert "No coordinator is named; give '--server URL'" in done.stderr
+    assert "No coordinator is named; set TEST_COORDINATOR_SERVER" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import coordinator_client
 from coordinator_client import exchanges
 from coordinator_client.errors import (
     CoordinatorError,
@@ -22,6 +23,7 @@ from coordinator_client.errors import (
     UnexpectedAnswerError,
 )
 from coordinator_client.synchronous import transport
+from coordinator_client.synchronous.client import Client
 from coordinator_client.synchronous.transport import Transport
 from tests.servers.loopback import free_port
 from tests.servers.scripted_api import Answer, problem, scripted_api
@@ -151,6 +153,19 @@ def test_unreachable_proxy_is_named_without_its_user(monkeypatch: pytest.MonkeyP
         Transport("http://coordinator.example", TOKEN).json("GET", "runs")
     words = f"http://coordinator.example, through the proxy http://{proxy}, cannot be reached: "
     assert str(refused.value).startswith(words)
+
+
+def test_closed_client_sends_nothing_more() -> None:
+    with scripted_api(Answer({})) as server:
+        client = Client(f"{server.url}/api/v1/")  # as for curl
+        client.close()
+        with pytest.raises(RuntimeError, match="has been closed"):
+            client.whoami()
+    assert (client.server, server.asked) == (server.url, [])
+
+
+def test_clients_are_listed_though_they_are_imported_late() -> None:
+    assert {"AsyncClient", "Client", "NotFoundError"} <= set(dir(coordinator_client))
 
 
 def test_too_long_answers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
