@@ -37,11 +37,14 @@ def fill_with_scenarios(count: int) -> None:
 
 
 def fill_with_runs(count: int) -> None:
-    """Runs that have ended, one a minute, most of them long ago; the newest of them left a few faults."""
+    """Runs that have ended, at least one a minute, most of them long ago; the newest left a few faults."""
     run, fault, event = _store_run()
-    newest = timezone.now() - timedelta(days=RETENTION_DAYS) + timedelta(minutes=count * (1 - SHARE_OF_OLD))
+    younger = count * (1 - SHARE_OF_OLD)
+    # None is of a time to come.
+    apart = timedelta(seconds=int(min(60, RETENTION_DAYS * 86_400 / younger)))
+    newest = timezone.now() - timedelta(days=RETENTION_DAYS) + younger * apart
     moments_of_run = ("queued_at", "claimed_at", "finished_at")
-    copy_run(run, count - 1, newest, timedelta(minutes=1), *moments_of_run, **_describe_variety())
+    copy_run(run, count - 1, newest, apart, *moments_of_run, **_describe_variety())
     is_postgresql = connection.vendor == "postgresql"
     own = f"'{run.pk}'" if is_postgresql else f"'{run.pk.hex}'"
     others = "SELECT r.id, r.finished_at, m.n FROM scenarios_run r CROSS JOIN ({}) m WHERE r.id <> {}"
