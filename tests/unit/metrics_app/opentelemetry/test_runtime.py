@@ -57,7 +57,8 @@ def test_without_proc_what_python_knows_is_left(monkeypatch: pytest.MonkeyPatch,
 @pytest.fixture
 def _collected_all_the_time() -> Iterator[None]:
     before = gc.get_threshold()
-    gc.set_threshold(1, 10_000, 10_000)  # the youngest alone: all of them would take long
+    # Every few objects, each time at another place; of the youngest alone, because all would take long.
+    gc.set_threshold(7, 10_000, 10_000)
     yield
     gc.set_threshold(*before)
 
