@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from coordinator_client.command_line import exit_codes
+from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
 from coordinator_client.command_line.terminal import escape_text
-from coordinator_client.command_line.verbs import Session, Verb, add_group, add_person, add_verb, parse_number
+from coordinator_client.command_line.verbs import (
+    Session,
+    Verb,
+    add_completed,
+    add_group,
+    add_person,
+    add_verb,
+    parse_number,
+)
 from coordinator_client.command_line.wording import format_count
 from coordinator_client.records import WEBHOOK_EVENTS, WEBHOOK_KINDS, PlannedStep
 
@@ -50,8 +58,13 @@ def _add_approval_verbs(verbs: Any) -> None:
 
 def _add_approval(verbs: Any, function: Verb, name: str, help_text: str) -> Any:
     parser = add_verb(verbs, function, name, help_text)
-    parser.add_argument(
-        "approval", type=parse_number, metavar="APPROVAL", help="The number that 'list' shows."
+    add_completed(
+        parser,
+        "approval",
+        completion.complete_approvals,
+        help_text="The number that 'list' shows.",
+        type=parse_number,
+        metavar="APPROVAL",
     )
     return parser
 
@@ -93,7 +106,8 @@ def _add_webhook_verbs(verbs: Any) -> None:
         (remove_webhook, "remove", "Remove a webhook; nothing more is sent to it.", ("delete",)),
     ):
         parser = add_verb(verbs, function, name, help_text, aliases=aliases)
-        parser.add_argument("name", metavar="NAME", help="The webhook's name.")
+        completer = completion.complete_webhooks
+        add_completed(parser, "name", completer, metavar="NAME", help_text="The webhook's name.")
 
 
 def acknowledge_fault(session: Session, fault: int, reason: str, **_options: Any) -> int:

@@ -7,14 +7,14 @@ from coordinator_client.command_line.coordinator import CommandRefused, FaultFil
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
 from coordinator_client.command_line.progress import Progress
 from coordinator_client.command_line.terminal import escape_text
-from coordinator_client.command_line.verbs import RUN_HELP, Session, add_completed, add_verb
+from coordinator_client.command_line.verbs import Session, add_completed, add_run, add_verb
 from coordinator_client.command_line.wording import format_count, quote_command
 from coordinator_client.records import STATES_TO_UNDO, Fault
 
 
 def add_to(verbs: Any) -> None:
     stop = add_verb(verbs, stop_run, "stop", "Stop a run, or all runs, and undo the faults.")
-    stop.add_argument("run", nargs="?", default="", metavar="RUN", help=RUN_HELP)
+    add_run(stop, nargs="?", default="")
     stop.add_argument(
         "--all",
         action="store_true",
@@ -27,7 +27,7 @@ def add_to(verbs: Any) -> None:
     faults.add_argument(
         "--outstanding", action="store_true", help="List only faults that may still be injected."
     )
-    faults.add_argument("--run", default="", metavar="RUN", help="List only those of this run.")
+    add_run(faults, "--run", default="", help_text="List only those of this run.")
     add_completed(
         faults,
         "--service",
@@ -38,7 +38,7 @@ def add_to(verbs: Any) -> None:
     )
     add_limit(faults)
     undo = add_verb(verbs, undo_faults, "undo", "Undo the faults that a run has left behind.")
-    undo.add_argument("run", metavar="RUN", help=RUN_HELP)
+    add_run(undo)
 
 
 def stop_run(session: Session, run: str, *, everything: bool, reason: str, **_options: Any) -> int:

@@ -7,7 +7,7 @@ from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.moments import parse_duration
 from coordinator_client.command_line.progress import Deadline, format_verdict, say_that_it_continues
 from coordinator_client.command_line.terminal import Terminal, escape_text
-from coordinator_client.command_line.verbs import RUN_HELP, Session, add_verb, parse_number
+from coordinator_client.command_line.verbs import Session, add_run, add_verb, parse_number
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import UnavailableError, WaitTimeoutError
 from coordinator_client.records import Event
@@ -20,7 +20,7 @@ def add_to(verbs: Any) -> None:
         "follow",
         "Show the events of a run until it ends. The exit code is that of the outcome.",
     )
-    watching.add_argument("run", metavar="RUN", help=RUN_HELP)
+    add_run(watching)
     watching.add_argument(
         "--after", type=parse_number, default=0, metavar="N", help="Continue after event number N."
     )

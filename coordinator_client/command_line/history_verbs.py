@@ -10,7 +10,7 @@ from coordinator_client.command_line.coordinator import CommandRefused, FaultFil
 from coordinator_client.command_line.files import replace_file
 from coordinator_client.command_line.moments import parse_moment
 from coordinator_client.command_line.terminal import Terminal, escape_text
-from coordinator_client.command_line.verbs import RUN_HELP, Session, add_completed, add_verb, parse_number
+from coordinator_client.command_line.verbs import Session, add_completed, add_run, add_verb, parse_number
 from coordinator_client.records import OUTCOMES, REPORT_FORMATS, ROLLBACKS, STATES, Fault, Run
 
 STATUSES = (*STATES, *OUTCOMES)
@@ -49,11 +49,11 @@ def add_to(verbs: Any) -> None:
         "--watch", action="store_true", help="Keep running, and show a run again when its status changes."
     )
     status = add_verb(verbs, show_status, "status", "Show a run, and its faults that are still injected.")
-    status.add_argument("run", metavar="RUN", help=RUN_HELP)
+    add_run(status)
     report = add_verb(
         verbs, write_report, "report", "Write the report of a run, the same as in the admin site."
     )
-    report.add_argument("run", metavar="RUN", help=RUN_HELP)
+    add_run(report)
     report.add_argument(
         "--format", choices=REPORT_FORMATS, default=None, dest="format_name", help="Default: html."
     )

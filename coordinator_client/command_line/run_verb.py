@@ -31,10 +31,10 @@ from coordinator_client.command_line.progress import Deadline, Progress, say_tha
 from coordinator_client.command_line.reading import FileProblem, list_findings, show_preflight, show_problems
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.verbs import (
-    VARIABLE_HELP,
     Session,
     add_completed,
     add_priority,
+    add_variables,
     add_vars_file,
     add_verb,
 )
@@ -54,13 +54,11 @@ def add_to(verbs: Any) -> None:
     add_completed(
         parser,
         "scenario",
-        completion.complete_scenarios,
+        completion.complete_scenarios_and_files,
         metavar="NAME-OR-FILE",
         help_text="The name of a stored scenario, or a file with a document, or '-' for standard input.",
     )
-    parser.add_argument(
-        "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
-    )
+    add_variables(parser)
     add_vars_file(parser)
     add_environment_option(parser)
     how = parser.add_mutually_exclusive_group()

@@ -20,6 +20,7 @@ from coordinator_client.command_line.verbs import (
     VARIABLE_HELP,
     Session,
     add_completed,
+    add_variables,
     add_vars_file,
     add_verb,
     parse_number,
@@ -49,14 +50,7 @@ def add_to(verbs: Any) -> None:
         action="store_true",
         help="Also check whether a run could begin now: services, secrets, and what this site allows.",
     )
-    validate.add_argument(
-        "--var",
-        action="append",
-        default=[],
-        metavar="NAME[=VALUE]",
-        dest="variables",
-        help=f"With '--live'. {VARIABLE_HELP}",
-    )
+    add_variables(validate, help_text=f"With '--live'. {VARIABLE_HELP}")
     add_vars_file(validate)
     export = add_verb(
         verbs, export_scenario, "export", "Write the stored document of a scenario, or of all, unchanged."

@@ -10,13 +10,13 @@ from coordinator_client.command_line.given_variables import read_variables
 from coordinator_client.command_line.registrations import ScheduleRequest
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import (
-    VARIABLE_HELP,
     Session,
     Verb,
     add_completed,
     add_group,
     add_person,
     add_priority,
+    add_variables,
     add_vars_file,
     add_verb,
 )
@@ -41,9 +41,7 @@ def add_to(verbs: Any) -> None:
     parser.add_argument(
         "--time-zone", default="UTC", metavar="ZONE", help="For example Europe/Berlin (default: UTC)."
     )
-    parser.add_argument(
-        "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
-    )
+    add_variables(parser)
     add_vars_file(parser)
     add_environment_option(parser)
     parser.add_argument(

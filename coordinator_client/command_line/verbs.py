@@ -1,12 +1,13 @@
 """Declares verbs: a parser, a function, and the session that the function gets."""
 
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from coordinator_client.command_line import completion
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.terminal import Terminal
 
@@ -50,7 +51,7 @@ class Session:
 
 Verb = Callable[..., int]
 """Takes a session and the verb's options; returns the exit code."""
-Completer = Callable[..., list[str]]
+Completer = Callable[..., Sequence[str] | Mapping[str, str]]
 
 
 def add_verb(
@@ -84,7 +85,14 @@ def add_json(parser: ArgumentParser, default: Any) -> None:
 
 def add_connection(parser: ArgumentParser, default: str) -> None:
     parser.add_argument("--server", metavar="URL", default=default, help=SERVER_HELP)
-    parser.add_argument("--profile", metavar="NAME", default=default, help=PROFILE_HELP)
+    add_completed(
+        parser,
+        "--profile",
+        completion.complete_profiles,
+        metavar="NAME",
+        default=default,
+        help_text=PROFILE_HELP,
+    )
     parser.add_argument("--ca", metavar="FILE", default=default, dest="authority", help=AUTHORITY_HELP)
 
 
@@ -93,6 +101,23 @@ def add_completed(
 ) -> None:
     """An argument whose values the shell completes by asking the coordinator."""
     parser.add_argument(name, help=help_text, **how).completer = completer  # type: ignore[attr-defined]
+
+
+def add_run(parser: ArgumentParser, name: str = "run", *, help_text: str = RUN_HELP, **how: Any) -> None:
+    add_completed(parser, name, completion.complete_runs, help_text=help_text, metavar="RUN", **how)
+
+
+def add_variables(parser: ArgumentParser, *, help_text: str = VARIABLE_HELP) -> None:
+    add_completed(
+        parser,
+        "--var",
+        completion.complete_variables,
+        help_text=help_text,
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        dest="variables",
+    )
 
 
 def add_vars_file(parser: ArgumentParser) -> None:

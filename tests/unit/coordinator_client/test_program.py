@@ -253,7 +253,21 @@ def test_shells_complete_verbs_options_and_stored_names(shell: str) -> None:
             "exchange-latency",
         ]
         assert [request.path for request in server.asked] == ["/api/v1/scenarios?limit=200"]
+    with scripted_api(Answer({"items": [run_row()], "next_cursor": None})) as server:
+        assert complete("test-coordinator follow ", shell, server.url) == [RUN[:8]]
+        assert complete("test-coordinator run short --no", shell, server.url) == [
+            "--no-color",
+            "--no-queue",
+            "--no-wait",
+        ]
+        assert [request.path for request in server.asked] == ["/api/v1/runs?limit=30"]
+    document = "spec: {variables: {delay_ms: {description: Added to each answer}, hold: 3s}}"
+    stored = scenarios("short").body["items"][0]
+    with scripted_api(Answer({**stored, "document": document})) as server:
+        assert complete("test-coordinator run short --var ", shell, server.url) == ["delay_ms=", "hold="]
     assert complete("test-coordinator run exchange-", shell, f"http://127.0.0.1:{free_port()}") == []
+    assert complete("test-coordinator report --format h", shell, "") == ["html"]
+    assert complete("test-coordinator --profile ", shell, "") == []
     script = start("completion", shell).stdout
     assert "test-coordinator" in script
 
