@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scenarios.domain.outcomes import Outcome, RunState
+from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Outcome, RunState
 from scenarios.models import Service
 from scenarios.pictures.run_progress import Outline
 from scenarios.runs.history import RunHistory, StepHistory
 
 NOTHING_SHOWN = "The run could not do what its document says, so it shows nothing about the service."
+CUT_OFF = "The run was cut off, so it shows nothing about the service."
 NOTHING_INJECTED, ALL_UNDONE = "Nothing was injected.", "What it had injected is undone."
-NEXT = "Put that right, then run again."
+SOME_ACKNOWLEDGED = "What it had injected is undone, or was acknowledged by somebody."
+MAYBE_UNDONE = "An injection was never answered; what it may have done is undone."
+MAY_ARRIVE = "An injection was never answered and may still arrive; it is then undone again."
+NEXT, AGAIN = "Put that right, then run again.", "Run it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +27,12 @@ class Advice:
 
 
 def build_advice(history: RunHistory, outline: Outline) -> Advice | None:
-    """None for a run that goes on, has passed, or was ended by somebody."""
+    """None for a run that goes on, has passed, or was ended by somebody or by its time limit."""
     run = history.run
-    if run.state != RunState.FINISHED or run.outcome not in (Outcome.FAILED, Outcome.ERRORED):
+    explained = (Outcome.FAILED, Outcome.ERRORED, Outcome.INTERRUPTED)
+    if run.state != RunState.FINISHED or run.outcome not in explained:
         return None
-    sentences = list(_explain_error(history)) if run.outcome == Outcome.ERRORED else []
+    sentences = _explain(history)
     step = next((step for step in history.steps if step.verdict == run.outcome), None)
     if run.outcome == Outcome.ERRORED and step is None:  # an action that failed
         step = next((step for step in history.steps if step.verdict == "failed"), None)
@@ -35,10 +40,27 @@ def build_advice(history: RunHistory, outline: Outline) -> Advice | None:
     return Advice(sentences, step, list(Service.objects.filter(name__in=names).order_by("name")))
 
 
-def _explain_error(history: RunHistory) -> Sequence[str]:
+def _explain(history: RunHistory) -> Sequence[str]:
+    """Nothing for a run that failed: its verdict is about the service."""
+    if history.run.outcome == Outcome.FAILED:
+        return []
+    is_cut_off = history.run.outcome == Outcome.INTERRUPTED
+    meaning, what_next = (CUT_OFF, AGAIN) if is_cut_off else (NOTHING_SHOWN, NEXT)
     if history.still_injected:
-        return [NOTHING_SHOWN]  # and the page says what to do about the fault
-    return [NOTHING_SHOWN, ALL_UNDONE if history.injected else NOTHING_INJECTED, NEXT]
+        return [meaning]  # and the page says what to do about the fault
+    return [meaning, _tell_what_is_left(history), what_next]
+
+
+def _tell_what_is_left(history: RunHistory) -> str:
+    """For a reader who must know whether something is still broken."""
+    states = {fault.state for fault in history.faults} - {FaultState.NOT_INJECTED}
+    if not states.isdisjoint(STATES_AWAITED):
+        return MAY_ARRIVE
+    if FaultState.ACKNOWLEDGED in states:
+        return SOME_ACKNOWLEDGED
+    if history.injected:
+        return ALL_UNDONE
+    return MAYBE_UNDONE if states else NOTHING_INJECTED
 
 
 def _find_services(reason: str, step: StepHistory | None, services: Mapping[str, str]) -> Sequence[str]:

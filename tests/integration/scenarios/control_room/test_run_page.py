@@ -11,12 +11,14 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from scenarios.control_room import run_page
+from scenarios.control_room.run_advice import AGAIN, CUT_OFF, MAY_ARRIVE, build_advice
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library import services as registered_services
-from scenarios.models import Heartbeat, Run
+from scenarios.models import Fault, Heartbeat, Run
+from scenarios.pictures.run_progress import read_outline
 from scenarios.ports import Event
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop, ledger, lifecycle
@@ -365,3 +367,32 @@ def test_an_errored_run_says_what_it_means_and_where_to_look(admin_client: Clien
     assert "What it had injected is undone." in advice
     assert '<a href="#step-3">See the validation</a>' in advice
     assert end(Telling(), Outcome.ABORTED, "stopped by berta") == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "injected", "sentence"),
+    [
+        (
+            "unverified",
+            False,
+            "An injection was never answered and may still arrive; it is then undone again.",
+        ),
+        ("watched", False, MAY_ARRIVE),
+        ("undone", False, "An injection was never answered; what it may have done is undone."),
+        ("acknowledged", True, "What it had injected is undone, or was acknowledged by somebody."),
+        ("undone", True, "What it had injected is undone."),
+        ("not_injected", False, "Nothing was injected."),
+    ],
+)
+def test_a_run_that_was_cut_off_says_what_may_be_left(
+    telling: Telling, state: str, injected: bool, sentence: str
+) -> None:
+    telling.begin()
+    telling.finish()
+    Run.objects.update(outcome=Outcome.INTERRUPTED)
+    at = timezone.now() if injected else None
+    Fault.objects.update(state=state, injected_at=at)
+    telling.run.refresh_from_db()
+    advice = build_advice(read_history(telling.run), read_outline(telling.run))
+    assert advice is not None
+    assert advice.sentences == [CUT_OFF, sentence, AGAIN]
