@@ -169,6 +169,9 @@ class FaultAdmin(ReadOnlyAdmin):
                 self.message_user(request, sentence, messages.WARNING)
             else:
                 self.message_user(request, f"{undos} will be retried within a second{by}.")
+        elif Fault.objects.outstanding().filter(id__in=queryset.values("id")).exists():
+            sentence = "Its run goes on and retries the undo by itself. To end the run first, stop it."
+            self.message_user(request, sentence, messages.WARNING)
         else:
             self.message_user(request, "No outstanding fault: there is nothing to undo.", messages.WARNING)
 

@@ -171,6 +171,7 @@ def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
         "progress": find_progress(history, outline),
         "defaults": outline.defaults,
         "faults": describe_faults(history),
+        "retries_undo": goes_on and any(fault.is_outstanding for fault in history.faults),
         **said._asdict(),
         "now": timezone.now(),
         "approval": Approval.objects.filter(run=run).first(),

@@ -66,6 +66,8 @@ def describe_retries(faults: Iterable[Fault]) -> str:
         if not any(fault.is_retried_by_run for fault in outstanding):
             return f"Nothing retries the undo: {problem}."
         return f"Its run retries the undo, but nothing will after the run: {problem}."
+    if all(fault.is_retried_by_run for fault in outstanding):
+        return "Its run retries the undo, and the watchdog will after the run."
     hosts = sorted({fault.host for fault in outstanding if fault.host})
     where = f" of host {', '.join(hosts)}" if hosts else ""
     return f"The watchdog{where} keeps trying."

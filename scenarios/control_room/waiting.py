@@ -27,5 +27,7 @@ def find_waiting_reason(run: Run) -> str:
 def _describe_line(run: Run) -> str:
     if run.begin_after is not None and run.begin_after > timezone.now():
         return "it will be tried again in a moment"
-    ahead = Run.objects.before_in_line(run).count()
-    return f"{format_count(ahead, 'run')} before it in the queue" if ahead else NO_PLACE_YET
+    if ahead := Run.objects.before_in_line(run).count():
+        return f"{format_count(ahead, 'run')} before it in the queue"
+    running = Run.objects.alive(timezone.now()).count()
+    return f"{NO_PLACE_YET} when one is free; running now: {running}" if running else NO_PLACE_YET

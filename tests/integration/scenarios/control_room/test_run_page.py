@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from scenarios.control_room import run_page
 from scenarios.control_room.run_advice import AGAIN, CUT_OFF, MAY_ARRIVE, build_advice
+from scenarios.control_room.system_state import describe_retries
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.drivers import documents
@@ -288,6 +289,24 @@ def test_an_outstanding_fault_is_retried_and_acknowledged_from_the_page_of_its_r
     fault.refresh_from_db()
     assert (fault.state, fault.acknowledged_by) == ("acknowledged", "admin")
     assert "Try again" not in page(admin_client, run)
+
+
+def test_a_run_that_still_retries_an_undo_says_so_and_offers_no_second_try(
+    admin_client: Client, telling: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling.begin()
+    Fault.objects.update(state="outstanding", undo_tries=2, reason="the exchange answered 503")
+    content = re.sub(r"\s+", " ", page(admin_client, telling.run))
+    assert "undoing what is still injected" in content
+    assert "Its undo has failed 2 times, and the run retries it: the exchange answered 503" in content
+    assert "Injected now" not in content
+    assert "Try again" not in content
+    assert "Acknowledge…" not in content
+    monkeypatch.setattr(readiness, "WATCHDOG_SILENT_AFTER", timedelta(minutes=20))
+    record_heartbeat("watchdog", "here:1")
+    assert describe_retries(Fault.objects.all()).startswith("Its run retries the undo, and the watchdog")
+    tried = reverse("admin:scenarios_fault_retry", args=[Fault.objects.get().pk])
+    assert "goes on and retries the undo by itself" in admin_client.post(tried, follow=True).content.decode()
 
 
 def test_a_viewer_is_not_offered_what_only_others_may_do(client: Client, telling: Telling) -> None:
