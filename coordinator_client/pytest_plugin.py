@@ -24,7 +24,7 @@ def coordinator() -> Iterator["Client"]:
         client = Client.from_profile()
     except SettingsError as error:
         refusal = str(error)
-    if client is None:  # outside of 'except', so that pytest shows the sentence once
+    if client is None:  # outside 'except', so that pytest shows the sentence once
         pytest.fail(refusal, pytrace=False)
     with client:
         yield client
