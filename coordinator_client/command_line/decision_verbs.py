@@ -1,4 +1,4 @@
-"""The verbs acknowledge and whoami, and `approval`, `webhook` and `token`."""
+"""The verbs acknowledge and whoami, and `approval` and `token`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,11 +16,9 @@ from coordinator_client.command_line.verbs import (
     add_verb,
     parse_number,
 )
-from coordinator_client.command_line.wording import format_count
-from coordinator_client.records import WEBHOOK_EVENTS, WEBHOOK_KINDS, PlannedStep
+from coordinator_client.records import PlannedStep
 
 STATES = ("pending", "approved", "refused", "expired", "withdrawn")
-SECRET_NOTE = "Store the secret safely; it is not shown again."  # noqa: S105 - a sentence
 
 
 def add_to(verbs: Any) -> None:
@@ -36,7 +34,6 @@ def add_to(verbs: Any) -> None:
     acknowledge.add_argument("--reason", required=True, help="The reason; it is stored with the fault.")
     add_verb(verbs, whoami, "whoami", "Show the user, the token and what it permits.")
     _add_approval_verbs(add_group(verbs, "approval", "Approve or refuse what touches protected services."))
-    _add_webhook_verbs(add_group(verbs, "webhook", "Send messages about runs to other programs."))
     tokens = add_group(verbs, "token", "List and revoke your API tokens.")
     add_verb(tokens, list_tokens, "list", "List your tokens, without their secrets.")
     revoke = add_verb(tokens, revoke_token, "revoke", "Revoke a token for good.")
@@ -67,47 +64,6 @@ def _add_approval(verbs: Any, function: Verb, name: str, help_text: str) -> Any:
         metavar="APPROVAL",
     )
     return parser
-
-
-def _add_webhook_verbs(verbs: Any) -> None:
-    add_verb(verbs, list_webhooks, "list", "List the webhooks.")
-    add = add_verb(verbs, add_webhook, "add", "Add a webhook and print its secret, which is shown once.")
-    add.add_argument("name", metavar="NAME", help="The webhook's name.")
-    add.add_argument(
-        "--url", required=True, help="Such as https://hooks.example.com/runs or mailto:oncall@example.com."
-    )
-    add.add_argument(
-        "--kind",
-        choices=WEBHOOK_KINDS,
-        default="webhook",
-        help="What the receiver understands.",
-    )
-    add.add_argument("--key", default="", help="The routing key, only for PagerDuty; write '${secret:NAME}'.")
-    add.add_argument(
-        "--event",
-        action="append",
-        default=[],
-        choices=WEBHOOK_EVENTS,
-        metavar="EVENT",
-        dest="events",
-        help=f"Send only this message: {', '.join(WEBHOOK_EVENTS)}; can be repeated (default: all).",
-    )
-    add.add_argument(
-        "--tag",
-        action="append",
-        default=[],
-        dest="tags",
-        help="Send only for scenarios with this tag; can be repeated.",
-    )
-    for function, name, help_text, aliases in (
-        (show_webhook, "show", "Show a webhook, and what was sent last.", ()),
-        (test_webhook, "test", "Send a test message.", ()),
-        (change_secret, "secret", "Make a new secret; the previous one stays valid for 24 hours.", ()),
-        (remove_webhook, "remove", "Remove a webhook; nothing more is sent to it.", ("delete",)),
-    ):
-        parser = add_verb(verbs, function, name, help_text, aliases=aliases)
-        completer = completion.complete_webhooks
-        add_completed(parser, "name", completer, metavar="NAME", help_text="The webhook's name.")
 
 
 def acknowledge_fault(session: Session, fault: int, reason: str, **_options: Any) -> int:
@@ -185,77 +141,6 @@ def refuse(session: Session, approval: int, reason: str, by: str, **_options: An
 def _decide(session: Session, approval: int, reason: str, by: str, *, approved: bool) -> int:
     decided = session.coordinator.decide_approval(approval, reason, by, approved=approved)
     session.terminal.result(decided, f"Approval {decided.id} is {escape_text(decided.state)}.")
-    return exit_codes.DONE
-
-
-def list_webhooks(session: Session, **_options: Any) -> int:
-    found = session.coordinator.list_webhooks()
-    columns = {
-        "Name": [webhook.name for webhook in found],
-        "Kind": [webhook.kind for webhook in found],
-        "URL": [webhook.url for webhook in found],
-        "Messages": [", ".join(webhook.events) for webhook in found],
-        "State": [
-            "enabled" if webhook.enabled else f"disabled {webhook.disabled_because}".strip()
-            for webhook in found
-        ],
-    }
-    session.terminal.rows(found, columns, empty="There are no webhooks.")
-    return exit_codes.DONE
-
-
-def show_webhook(session: Session, name: str, **_options: Any) -> int:
-    found = session.coordinator.find_webhook(name)
-    state = "enabled" if found.enabled else f"disabled {found.disabled_because}".strip()
-    lines = [
-        f"[bold]{escape_text(found.name)}[/bold], {escape_text(found.url)}: {escape_text(state)}",
-        f"Messages: {escape_text(', '.join(found.events))}",
-        *([f"Tags: {escape_text(', '.join(found.tags))}"] if found.tags else []),
-    ]
-    for sent in found.last_deliveries:
-        words = f"{sent.message}: {sent.state}, {format_count(sent.tries, 'try', 'tries')}"
-        status = f", status {sent.status}" if sent.status else ""
-        reason = f": {sent.reason}" if sent.reason else ""
-        lines.append(f"{sent.created_at:%Y-%m-%d %H:%M:%S} UTC  {escape_text(words + status + reason)}")
-    session.terminal.result(found, "\n".join(lines))
-    return exit_codes.DONE
-
-
-def add_webhook(
-    session: Session,
-    *,
-    name: str,
-    url: str,
-    events: list[str],
-    tags: list[str],
-    kind: str,
-    key: str,
-    **_options: Any,
-) -> int:
-    added = session.coordinator.add_webhook(name, url, events, tags, kind=kind, key=key)
-    if added.secret:
-        session.terminal.errors.print(SECRET_NOTE)
-    session.terminal.result(added, escape_text(added.secret or f"Webhook {added.name} is added."))
-    return exit_codes.DONE
-
-
-def change_secret(session: Session, name: str, **_options: Any) -> int:
-    changed = session.coordinator.change_webhook_secret(name)
-    session.terminal.errors.print(SECRET_NOTE)
-    session.terminal.result(changed, escape_text(changed.secret))
-    return exit_codes.DONE
-
-
-def test_webhook(session: Session, name: str, **_options: Any) -> int:
-    session.coordinator.test_webhook(name)
-    words = f"A test message is on its way to {escape_text(name)}."
-    session.terminal.result({"webhook": name, "sent": True}, words)
-    return exit_codes.DONE
-
-
-def remove_webhook(session: Session, name: str, **_options: Any) -> int:
-    session.coordinator.remove_webhook(name)
-    session.terminal.result({"removed": name}, f"Webhook {escape_text(name)} is removed.")
     return exit_codes.DONE
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.confirmation import add_yes, confirm
 from coordinator_client.command_line.coordinator import CommandRefused, FaultFilter
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
 from coordinator_client.command_line.progress import Progress
@@ -22,6 +23,7 @@ def add_to(verbs: Any) -> None:
         help="Pull the global stop: stop all runs, and let none begin.",
     )
     stop.add_argument("--reason", default="", help="With '--all': the reason; everybody who waits sees it.")
+    add_yes(stop)
     add_verb(verbs, release, "release", "Release the global stop, so that runs may begin again.")
     faults = add_verb(verbs, list_faults, "faults", "List the faults of all runs, the newest first.")
     faults.add_argument(
@@ -41,10 +43,11 @@ def add_to(verbs: Any) -> None:
     add_run(undo)
 
 
-def stop_run(session: Session, run: str, *, everything: bool, reason: str, **_options: Any) -> int:
+def stop_run(session: Session, run: str, *, everything: bool, reason: str, yes: bool, **_options: Any) -> int:
     if everything == bool(run):
         raise CommandRefused("Give either the id of a run or '--all'.")
     if everything:
+        confirm(session.terminal, "Stop all runs, and let none begin until the release?", yes=yes)
         return _stop_all(session, reason)
     found = session.coordinator.find_run(session.coordinator.find_run_id(run))
     if not session.coordinator.stop_run(found.id):

@@ -12,6 +12,7 @@ from coordinator_client.command_line import (
     api_verb,
     completion,
     decision_verbs,
+    deletion_verbs,
     environment_verbs,
     event_verbs,
     exit_codes,
@@ -27,21 +28,22 @@ from coordinator_client.command_line import (
     schedule_verbs,
     server_commands,
     suite_verbs,
+    webhook_verbs,
 )
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.parser import VERB, VerbParser
 from coordinator_client.command_line.terminal import Terminal
 from coordinator_client.command_line.verbs import Place, Session, add_connection, add_json
-from coordinator_client.command_line.wording import set_program
+from coordinator_client.command_line.wording import set_place, set_program
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.profiles import read_profile
 from coordinator_client.version import __version__
 
 DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults, schedules and services."
 GROUPS = (
-    *(scenario_verbs, import_verb, run_verb, follow_verb, history_verbs, event_verbs, fault_verbs),
-    *(schedule_verbs, registration_verbs, environment_verbs, allow_list_verbs, decision_verbs, suite_verbs),
-    *(api_verb, login_verbs, profile_verbs),
+    *(scenario_verbs, deletion_verbs, import_verb, run_verb, follow_verb, history_verbs, event_verbs),
+    *(fault_verbs, schedule_verbs, registration_verbs, environment_verbs, allow_list_verbs, decision_verbs),
+    *(webhook_verbs, suite_verbs, api_verb, login_verbs, profile_verbs),
 )
 
 
@@ -56,6 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options.pop("verb")
     options.pop("what", None)
     place = Place(**{name: options.pop(name) for name in ("server", "profile", "authority")})
+    set_place(place.server, place.profile)
     terminal = Terminal(wants_json=options.pop("wants_json"), no_color=options.pop("no_color"))
     session = Session(connect, place, terminal)
     try:

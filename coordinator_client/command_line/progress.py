@@ -9,11 +9,12 @@ from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.wording import format_duration, quote_command
-from coordinator_client.errors import UnavailableError, WaitTimeoutError
+from coordinator_client.errors import CoordinatorError, UnavailableError, WaitTimeoutError
 from coordinator_client.records import Event, Run
 
 WORKER_GRACE_SECONDS = 10.0
 MIN_LOOK_SECONDS = 1.0
+MAX_APPROVALS = 200
 
 MAY_ARRIVE = ", but the injection was never answered and may still arrive"
 SIGNS: Mapping[str, str] = {
@@ -125,6 +126,8 @@ class Progress:
             return
         if run.waiting_for and run.waiting_for != self._waits_for:
             self._terminal.say(f"[yellow]Waiting: {escape_text(run.waiting_for)}.[/yellow]")
+            if sentence := explain_approval(self._coordinator, run):
+                self._terminal.say(f"[yellow]{escape_text(sentence)}[/yellow]")
         self._waits_for = run.waiting_for
         if seconds < WORKER_GRACE_SECONDS or self._has_explained_worker:
             return
@@ -145,6 +148,18 @@ def _list_values(event: Event) -> dict[str, str]:
         "from_worker": escape_text(event.data.get("from", "")),
         "after": f" after {format_duration(seconds)}" if seconds else "",
     }
+
+
+def explain_approval(coordinator: Coordinator, run: Run) -> str:
+    """The command that approves the run; "" if none is awaited, or the user may not see it."""
+    if run.status != "awaiting_approval":
+        return ""
+    with suppress(CoordinatorError):
+        for found in coordinator.list_approvals("pending", MAX_APPROVALS):
+            if found.run == run.id:
+                command = quote_command(f"approval approve {found.id}")
+                return f"A second person approves it with {command}."
+    return ""
 
 
 def say_that_it_continues(terminal: Terminal, run: Run) -> None:

@@ -27,7 +27,12 @@ from coordinator_client.command_line.files import (
 )
 from coordinator_client.command_line.given_variables import read_variables
 from coordinator_client.command_line.moments import parse_duration
-from coordinator_client.command_line.progress import Deadline, Progress, say_that_it_continues
+from coordinator_client.command_line.progress import (
+    Deadline,
+    Progress,
+    explain_approval,
+    say_that_it_continues,
+)
 from coordinator_client.command_line.reading import FileProblem, list_findings, show_preflight, show_problems
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.verbs import (
@@ -144,7 +149,7 @@ def run(
     except InvalidDocumentError as error:
         return _show_refused_document(session, scenario, error, translated=False)
     if detach:
-        return _show_started(session.terminal, started)
+        return _show_started(session, started)
     return _follow_to_end(session, started, junit, quiet=options["wait"], timeout=options["timeout"])
 
 
@@ -184,13 +189,16 @@ def _dry_run(session: Session, scenario: str, values: dict[str, str], environmen
     return exit_codes.DONE
 
 
-def _show_started(terminal: Terminal, started: Run) -> int:
+def _show_started(session: Session, started: Run) -> int:
+    terminal = session.terminal
     if terminal.wants_json:
         terminal.document(started)
     else:
         terminal.say(started.id)
         if started.waiting_for:
             terminal.errors.print(f"Waiting: {escape_text(started.waiting_for)}.")
+        if sentence := explain_approval(session.coordinator, started):
+            terminal.errors.print(escape_text(sentence))
     return exit_codes.DONE
 
 

@@ -1,4 +1,4 @@
-"""The verbs list, show, validate, export, delete, keep and versions."""
+"""The verbs list, show, validate, export and versions."""
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -67,14 +67,10 @@ def add_to(verbs: Any) -> None:
         help="Write each scenario to FOLDER/NAME.yaml, each suite to FOLDER/NAME.suite.yaml.",
     )
 
-    _add_changes(verbs)
+    _add_versions(verbs)
 
 
-def _add_changes(verbs: Any) -> None:
-    delete = add_verb(verbs, delete_scenario, "delete", "Delete a scenario; its runs stay.")
-    _add_name(delete)
-    keep = add_verb(verbs, keep_scenario, "keep", "Withdraw the deletion of a scenario that goes on.")
-    _add_name(keep)
+def _add_versions(verbs: Any) -> None:
     versions = add_verb(verbs, list_versions, "versions", "List the versions of a scenario, or show one.")
     _add_name(versions)
     versions.add_argument(
@@ -224,33 +220,6 @@ def _export_all(session: Session, folder: Path) -> int:
         files.append(str(file))
     if session.terminal.wants_json:
         session.terminal.document({"files": files})
-    return exit_codes.DONE
-
-
-def delete_scenario(session: Session, name: str, **_options: Any) -> int:
-    deletion = session.coordinator.delete_scenario(name)
-    if deletion is None:
-        session.terminal.result({"deleted": name}, f"Scenario {escape_text(name)} is deleted.")
-        return exit_codes.DONE
-    keep = escape_text(quote_command(f"keep {name}"))
-    sentence = (
-        f"Scenario {escape_text(name)} is being deleted by the watchdog, because many runs refer to it: "
-        f"{deletion.left} of {deletion.total} are left. The same command shows how far it is, and {keep} "
-        "withdraws it."
-    )
-    if deletion.waiting_for:
-        sentence += f" It does not go on: {escape_text(deletion.waiting_for)}."
-    session.terminal.result({"being_deleted": deletion}, sentence)
-    return exit_codes.DONE
-
-
-def keep_scenario(session: Session, name: str, **_options: Any) -> int:
-    withdrawn = session.coordinator.keep_scenario(name)
-    gone = withdrawn.total - withdrawn.left
-    sentence = f"Scenario {escape_text(name)} is kept: its deletion is withdrawn."
-    if gone:
-        sentence += f" {gone} of {withdrawn.total} runs no longer refer to it, and this stays so."
-    session.terminal.result({"kept": name, "deletion": withdrawn}, sentence)
     return exit_codes.DONE
 
 

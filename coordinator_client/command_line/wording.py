@@ -1,6 +1,7 @@
 """What sentences have in common: the name of the program, counts and durations."""
 
 _program = "test-coordinator"
+_place = ""
 _SECOND = 1_000_000  # in microseconds
 
 
@@ -10,6 +11,12 @@ def set_program(name: str) -> None:
     _program = name
 
 
+def set_place(server: str, profile: str) -> None:
+    """Which coordinator the options named: a hint must not ask another one."""
+    global _place  # noqa: PLW0603 - as above
+    _place = f" --server {server}" if server else f" --profile {profile}" if profile else ""
+
+
 def find_program() -> str:
     """The file that is started: 'test-coordinator' or 'manage.py'."""
     return _program.partition(" ")[0]
@@ -17,7 +24,7 @@ def find_program() -> str:
 
 def quote_command(words: str) -> str:
     """A command that a hint names, such as 'test-coordinator runs'."""
-    return f"'{_program} {words}'"
+    return f"'{_program} {words}{_place}'"
 
 
 def format_count(number: int, thing: str, things: str = "") -> str:

@@ -1,5 +1,6 @@
 """The approvals, webhooks and tokens of this machine's coordinator, through the application functions."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,7 +25,7 @@ from scenarios.domain.outputs import make_storable
 from scenarios.domain.webhooks import SUBSCRIBABLE, WebhookKind
 from scenarios.library.dry_run import list_steps
 from scenarios.models.access import ApiToken
-from scenarios.notifications import webhooks
+from scenarios.notifications import deliveries, dispatcher, webhooks
 from scenarios.notifications.addresses import ReceiverRefused, list_usable_events
 from scenarios.planning import approvals
 from scenarios.published.records import format_time, json_fields, page_url, record_fault
@@ -102,8 +103,10 @@ class LocalDecisions:
         webhook = _find_webhook(name)
         if not webhook.is_enabled:
             raise CommandRefused(f"Webhook {name!r} is disabled; enable it first.")
-        with transaction.atomic():
-            webhooks.send_test(webhook)
+        with transaction.atomic():  # claimed before a watchdog sees it
+            delivery = webhooks.send_test(webhook)
+            deliveries.claim(delivery)
+        asyncio.run(dispatcher.send(delivery))
 
     def change_webhook_secret(self, name: str) -> Webhook:
         webhook = _find_webhook(name)

@@ -18,7 +18,7 @@ from coordinator_client.command_line.program import GROUPS, abandon_output, prep
 from coordinator_client.command_line.remote import RemoteCoordinator
 from coordinator_client.command_line.terminal import Terminal
 from coordinator_client.command_line.verbs import Place, Session, Verb, add_connection, add_json
-from coordinator_client.command_line.wording import set_program
+from coordinator_client.command_line.wording import set_place, set_program
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.profiles import read_profile
 from coordinator_client.synchronous.client import Client
@@ -83,6 +83,7 @@ class Command(BaseCommand):
         )
         code: int | None = None
         place = Place(server, profile, authority)
+        set_place(server, profile)
         session = Session(connect, place, terminal)
         try:
             code = function(session, **options)

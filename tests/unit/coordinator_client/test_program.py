@@ -217,11 +217,14 @@ def test_server_that_goes_away_in_the_middle_is_explained_with_the_way_to_contin
         code, out, err = call(capsys, "--server", server.url, "follow", RUN[:8])
     assert (code, len(out.splitlines())) == (9, 2)
     assert "cannot be reached" in err
-    assert f"Continue with 'test-coordinator follow {RUN[:8]} --after 2'." in " ".join(err.split())
+    command = f"test-coordinator follow {RUN[:8]} --after 2 --server {server.url}"
+    assert f"Continue with '{command}'." in " ".join(err.split())
     with scripted_api(Answer(row), *cut) as server:
         code, out, err = call(capsys, "--server", server.url, "run", "short")
     assert (code, out.splitlines()[0]) == (9, f"Run {RUN} of short")
-    assert "The run may continue; show it with 'test-coordinator follow 8f14e45f'" in " ".join(err.split())
+    assert "The run may continue; show it with 'test-coordinator follow 8f14e45f --server " in " ".join(
+        err.split()
+    )
 
 
 def complete(line: str, shell: str, server: str) -> list[str]:

@@ -134,7 +134,8 @@ def test_interrupted_suite_continues_and_says_so(
     row |= {"finished_at": None, "created_by": None, "origin": "api", "stopping": False, "cells": []}
     with scripted_api(Answer(row)) as server:
         code, _, err = call(capsys, "suite", "run", "shop", "--server", server.url)
-    assert (code, err) == (130, "The suite continues; stop it with 'test-coordinator suite stop shop'.\n")
+    command = f"'test-coordinator suite stop shop --server {server.url}'"
+    assert (code, err) == (130, f"The suite continues; stop it with {command}.\n")
 
 
 def test_key_that_no_header_may_have_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,30 @@
+"""Questions before what cannot be taken back: asked of people at a terminal only, never of scripts."""
+
+import sys
+from argparse import ArgumentParser
+
+from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.terminal import Terminal, escape_text
+
+
+def add_yes(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="Do not ask for confirmation, as in scripts anyway."
+    )
+
+
+def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
+    """Ask, unless the answer is given or input or output is not a terminal.
+
+    Raises:
+        CommandRefused: the answer is not yes.
+    """
+    if yes or terminal.wants_json or not _is_terminal():
+        return
+    terminal.errors.print(f"{escape_text(question)} [y/N] ".replace("[y/N]", r"\[y/N]"), end="")
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise CommandRefused("Nothing was changed.")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()

@@ -1,0 +1,68 @@
+"""The verbs delete and keep, of scenarios."""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.confirmation import add_yes, confirm
+from coordinator_client.command_line.coordinator import Coordinator
+from coordinator_client.command_line.terminal import escape_text
+from coordinator_client.command_line.verbs import Session, add_completed, add_verb
+from coordinator_client.command_line.wording import quote_command
+from coordinator_client.errors import CoordinatorError
+
+
+def add_to(verbs: Any) -> None:
+    delete = add_verb(verbs, delete_scenario, "delete", "Delete a scenario; its runs stay.")
+    _add_name(delete)
+    add_yes(delete)
+    _add_name(add_verb(verbs, keep_scenario, "keep", "Withdraw the deletion of a scenario that goes on."))
+
+
+def _add_name(parser: ArgumentParser) -> None:
+    add_completed(
+        parser, "name", completion.complete_scenarios, metavar="NAME", help_text="The scenario's name."
+    )
+
+
+def delete_scenario(session: Session, name: str, *, yes: bool, **_options: Any) -> int:
+    users = _list_users(session.coordinator, name)
+    used = f", which {' and '.join(users)} {'names' if len(users) == 1 else 'name'}" if users else ""
+    confirm(session.terminal, f"Delete scenario {name!r}{used}?", yes=yes)
+    deletion = session.coordinator.delete_scenario(name)
+    for user in users:
+        session.terminal.complain(f"{user.capitalize()} still names {name!r} and can start no run of it.")
+    if deletion is None:
+        session.terminal.result({"deleted": name}, f"Scenario {escape_text(name)} is deleted.")
+        return exit_codes.DONE
+    keep = escape_text(quote_command(f"keep {name}"))
+    sentence = (
+        f"Scenario {escape_text(name)} is being deleted by the watchdog, because many runs refer to it: "
+        f"{deletion.left} of {deletion.total} are left. The same command shows how far it is, and {keep} "
+        "withdraws it."
+    )
+    if deletion.waiting_for:
+        sentence += f" It does not go on: {escape_text(deletion.waiting_for)}."
+    session.terminal.result({"being_deleted": deletion}, sentence)
+    return exit_codes.DONE
+
+
+def _list_users(coordinator: Coordinator, name: str) -> Sequence[str]:
+    """The schedules that start the scenario; none if the user may not see them."""
+    with suppress(CoordinatorError):
+        return [
+            f"schedule {found.name!r}" for found in coordinator.list_schedules() if found.scenario == name
+        ]
+    return []
+
+
+def keep_scenario(session: Session, name: str, **_options: Any) -> int:
+    withdrawn = session.coordinator.keep_scenario(name)
+    gone = withdrawn.total - withdrawn.left
+    sentence = f"Scenario {escape_text(name)} is kept: its deletion is withdrawn."
+    if gone:
+        sentence += f" {gone} of {withdrawn.total} runs no longer refer to it, and this stays so."
+    session.terminal.result({"kept": name, "deletion": withdrawn}, sentence)
+    return exit_codes.DONE
