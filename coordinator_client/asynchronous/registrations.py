@@ -90,6 +90,15 @@ class AsyncSchedules:
         path = f"schedules/{quote_segment(name)}"
         return parse(Schedule, await self._transport.json("PUT", path, body=body))
 
+    async def patch(self, name: str, **fields: Any) -> Schedule:
+        """Change these fields of a schedule; None resets one. Variables that are not named stay.
+
+        Raises:
+            NotFoundError: there is no such schedule.
+        """
+        path = f"schedules/{quote_segment(name)}"
+        return parse(Schedule, await self._transport.json("PATCH", path, body=fields))
+
     async def delete(self, name: str) -> None:
         await self._transport.json("DELETE", f"schedules/{quote_segment(name)}")
 

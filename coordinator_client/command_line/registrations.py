@@ -38,25 +38,40 @@ class HostRequest:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRequest:
-    """Runs a scenario or a suite; the other one is empty. `window` are two times of day, as '02:00'."""
+    """What to store of a schedule; None leaves a value as it is, or at its default.
+
+    It runs a scenario or a suite. `window` are two times of day, as '02:00'; empty texts remove it, and the
+    environment. Variables that are not named stay.
+    """
 
     name: str
-    cron: str
-    scenario: str = ""
-    suite: str = ""
-    time_zone: str = "UTC"
+    cron: str | None = None
+    scenario: str | None = None
+    suite: str | None = None
+    time_zone: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
-    priority: int = 0
+    priority: int | None = None
     window: tuple[str, str] | None = None
-    environment: str = ""
+    environment: str | None = None
 
     def list_fields(self) -> dict[str, Any]:
-        """Further fields of the API; defaults are left out, because older coordinators know fewer."""
-        fields: dict[str, Any] = {"time_zone": self.time_zone, "variables": dict(self.variables)}
-        if self.window:
-            fields |= {"window_from": self.window[0], "window_to": self.window[1]}
-        wanted = {"suite": self.suite, "priority": self.priority, "environment": self.environment}
-        return {**fields, **{name: value for name, value in wanted.items() if value}}
+        """The fields of the API, as a merge patch; what is not given is left out."""
+        fields: dict[str, Any] = {"cron": self.cron, "time_zone": self.time_zone, "priority": self.priority}
+        fields |= {"scenario": self.scenario, "suite": self.suite, "variables": dict(self.variables) or None}
+        fields = {name: value for name, value in fields.items() if value is not None}
+        if self.environment is not None:
+            fields["environment"] = self.environment or None
+        if self.window is not None:
+            fields |= {"window_from": self.window[0] or None, "window_to": self.window[1] or None}
+        if self.scenario or self.suite:  # the other one is over
+            fields["suite" if self.scenario else "scenario"] = None
+        return fields
+
+    def runs_another(self, stored: Schedule) -> bool:
+        """Whether this gives the schedule something else to run, which has other variables."""
+        return bool(self.scenario or self.suite) and (
+            (self.scenario or "", self.suite or "") != (stored.scenario, stored.suite)
+        )
 
 
 class Registrations(Protocol):
@@ -99,7 +114,13 @@ class Registrations(Protocol):
     def find_schedule(self, name: str) -> Schedule: ...
 
     def save_schedule(self, request: ScheduleRequest, by: str) -> Schedule:
-        """Create or replace a schedule, which starts runs in the name of `by`, or if empty, of the caller."""
+        """Create a schedule, or change what is given of it.
+
+        It starts runs in the name of `by`, or if empty, of the caller.
+
+        Raises:
+            CommandRefused: a new schedule has no times or nothing to run.
+        """
         ...
 
     def remove_schedule(self, name: str) -> None: ...

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from coordinator_client.command_line.coordinator import CommandRefused
 from coordinator_client.command_line.registrations import (
     REPLACE_HINT,
     HostRequest,
@@ -77,10 +78,21 @@ class RemoteRegistrations:
 
     def save_schedule(self, request: ScheduleRequest, by: str) -> Schedule:
         refuse_person(by)
+        fields = request.list_fields()
+        schedules = self._client.schedules
         with explain_fields():
-            return self._client.schedules.put(
-                request.name, request.scenario, request.cron, **request.list_fields()
-            )
+            try:
+                stored = schedules.get(request.name)
+            except NotSupportedError:
+                raise
+            except NotFoundError:
+                check_new_schedule(request)
+                given = {name: value for name, value in fields.items() if value is not None}
+                scenario, cron = given.pop("scenario", ""), given.pop("cron")
+                return schedules.put(request.name, scenario, cron, **given)
+            if request.runs_another(stored):
+                fields["variables"] = {**dict.fromkeys(stored.variables), **request.variables}
+            return schedules.patch(request.name, **fields)
 
     def remove_schedule(self, name: str) -> None:
         with explain_missing("schedule", name):
@@ -90,6 +102,15 @@ class RemoteRegistrations:
         with explain_missing("schedule", name):
             schedules = self._client.schedules
             return schedules.pause(name) if paused else schedules.resume(name)
+
+
+def check_new_schedule(request: ScheduleRequest) -> None:
+    """Raises CommandRefused if a schedule that does not exist cannot be made of this."""
+    if not request.cron or not (request.scenario or request.suite):
+        raise CommandRefused(
+            f"A new schedule needs '--cron', and '--scenario' or '--suite'; there is no schedule "
+            f"{request.name!r} yet."
+        )
 
 
 def refuse_person(by: str) -> None:

@@ -30,17 +30,15 @@ def add_to(verbs: Any) -> None:
     group = add_group(verbs, "schedule", "Create and change schedules.")
     add_verb(group, list_schedules, "list", "List the schedules, with the next time of each.")
     _add_named(group, show_schedule, "show", "Show a schedule, and what would keep it from starting a run.")
-    parser = _add_named(group, set_schedule, "set", "Create or replace a schedule.")
-    subject: Any = parser.add_mutually_exclusive_group(required=True)
-    names = {"metavar": "NAME", "default": ""}
+    parser = _add_named(group, set_schedule, "set", "Create a schedule, or change what the options name.")
+    subject: Any = parser.add_mutually_exclusive_group()
+    names = {"metavar": "NAME", "default": None}
     add_completed(
         subject, "--scenario", completion.complete_scenarios, help_text="The scenario to run.", **names
     )
     add_completed(subject, "--suite", completion.complete_suites, help_text="The suite to run.", **names)
-    parser.add_argument("--cron", required=True, metavar="CRON", help="For example '30 2 * * MON-FRI'.")
-    parser.add_argument(
-        "--time-zone", default="UTC", metavar="ZONE", help="For example Europe/Berlin (default: UTC)."
-    )
+    parser.add_argument("--cron", metavar="CRON", help="For example '30 2 * * MON-FRI'.")
+    parser.add_argument("--time-zone", metavar="ZONE", help="For example Europe/Berlin (default: UTC).")
     add_variables(parser)
     add_vars_file(parser)
     add_environment_option(parser)
@@ -48,10 +46,11 @@ def add_to(verbs: Any) -> None:
         "--window",
         type=_parse_window,
         metavar="FROM-TO",
-        help="Start nothing outside these times of day, for example 02:00-04:00.",
+        help="Start nothing outside these times of day, for example 02:00-04:00; '' removes it.",
     )
     add_priority(parser)
     add_person(parser)
+    parser.set_defaults(priority=None, environment=None)
     _add_named(group, remove_schedule, "remove", "Remove a schedule; its runs stay.", aliases=["delete"])
     _add_pauses(group)
 
@@ -63,6 +62,8 @@ def _add_pauses(verbs: Any) -> None:
 
 def _parse_window(text: str) -> tuple[str, str]:
     """The times themselves are checked where they are stored."""
+    if not text:
+        return "", ""
     first, dash, last = text.partition("-")
     if not (first and dash and last):
         raise ArgumentTypeError(f"invalid window {text!r}; write it as FROM-TO, for example 02:00-04:00")

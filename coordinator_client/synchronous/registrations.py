@@ -89,6 +89,15 @@ class Schedules:
         path = f"schedules/{quote_segment(name)}"
         return parse(Schedule, self._transport.json("PUT", path, body=body))
 
+    def patch(self, name: str, **fields: Any) -> Schedule:
+        """Change these fields of a schedule; None resets one. Variables that are not named stay.
+
+        Raises:
+            NotFoundError: there is no such schedule.
+        """
+        path = f"schedules/{quote_segment(name)}"
+        return parse(Schedule, self._transport.json("PATCH", path, body=fields))
+
     def delete(self, name: str) -> None:
         self._transport.json("DELETE", f"schedules/{quote_segment(name)}")
 

@@ -14,7 +14,7 @@ from coordinator_client.command_line.registrations import (
     ScheduleRequest,
     ServiceRequest,
 )
-from coordinator_client.command_line.remote_registrations import build_missing
+from coordinator_client.command_line.remote_registrations import build_missing, check_new_schedule
 from coordinator_client.parsing import parse
 from coordinator_client.records import Check, Discovery, Host, Schedule, Service
 from scenarios import models
@@ -29,7 +29,6 @@ from scenarios.library.discovery import discover_services
 from scenarios.library.findings import Finding
 from scenarios.library.host_checks import check_host
 from scenarios.library.service_checks import check_service
-from scenarios.models.planning import DEFAULT_GRACE_MINUTES
 from scenarios.planning import schedules
 from scenarios.published.records import format_time
 
@@ -92,8 +91,11 @@ class LocalRegistrations:
 
     def save_schedule(self, request: ScheduleRequest, by: str) -> Schedule:
         person = find_person(by, schedules.PERMISSIONS, choose_only_one=True)
+        stored = models.Schedule.objects.filter(name=request.name).first()
+        if stored is None:
+            check_new_schedule(request)
         try:
-            schedules.put_schedule(request.name, _list_columns(request), by=person)
+            schedules.put_schedule(request.name, _list_columns(request, stored), by=person)
         except InvalidSchedule as error:
             raise CommandRefused(_format_invalid(error)) from error
         return self.find_schedule(request.name)
@@ -124,22 +126,21 @@ def explain_refusals() -> Iterator[None]:
         raise CommandRefused(" ".join(sentences)) from error
 
 
-def _list_columns(request: ScheduleRequest) -> dict[str, Any]:
-    """What the API stores for the same request: what it does not name gets its default."""
-    begins, ends = parse_window(*request.window) if request.window else (None, None)
-    return {
-        "scenario_name": request.scenario,
-        "suite_name": request.suite,
-        "cron": request.cron,
-        "variables": make_storable(dict(request.variables)),
-        "environment": str(make_storable(request.environment)),
-        "time_zone": request.time_zone,
-        "window_days": [],
-        "window_from": begins,
-        "window_to": ends,
-        "grace_minutes": DEFAULT_GRACE_MINUTES,
-        "priority": request.priority,
-    }
+def _list_columns(request: ScheduleRequest, stored: models.Schedule | None) -> dict[str, Any]:
+    """What is given; for a new schedule, the defaults of the rest, as over the API."""
+    columns: dict[str, Any] = {"cron": request.cron, "time_zone": request.time_zone}
+    columns |= {"priority": request.priority, "environment": request.environment}
+    columns = {name: make_storable(value) for name, value in columns.items() if value is not None}
+    if request.scenario or request.suite:
+        columns |= {"scenario_name": request.scenario or "", "suite_name": request.suite or ""}
+    runs_another = stored is not None and request.runs_another(_describe_schedule(stored))
+    if request.variables or runs_another:
+        kept = stored.variables if stored and not runs_another else {}
+        columns["variables"] = {**kept, **make_storable(dict(request.variables))}
+    if request.window is not None:
+        begins, ends = parse_window(*request.window) if any(request.window) else (None, None)
+        columns |= {"window_from": begins, "window_to": ends}
+    return columns
 
 
 def _format_invalid(error: InvalidSchedule) -> str:

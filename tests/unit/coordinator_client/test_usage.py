@@ -86,10 +86,6 @@ def test_help_of_a_verb_is_shown_as_by_its_option(
         (("api", "runs", "-F", "limit"), "write it as NAME=VALUE, NAME[PART]=VALUE or NAME[]=VALUE"),
         (("service", "list", "zzz"), "test-coordinator service list: error: unrecognized arguments: zzz\n"),
         (
-            ("schedule", "set", "n", "--cron", "* * * * *"),
-            "one of the arguments --scenario --suite is required",
-        ),
-        (
             ("schedule", "set", "n", "--cron", "* * * * *", "--suite", "s", "--window", "2"),
             "invalid window '2'",
         ),
@@ -271,7 +267,7 @@ def test_each_invalid_field_is_named_with_its_hint(capsys: pytest.CaptureFixture
         for name in ("window_from", "window_to")
     ]
     words = ("schedule", "set", "n", "--scenario", "s", "--cron", "0 3 * * *", "--window", "1-2")
-    with scripted_api(problem(422, "Invalid.", *errors)) as server:
+    with scripted_api(problem(404, "Missing."), problem(422, "Invalid.", *errors)) as server:
         code, _, err = call(capsys, *words, "--server", server.url)
     assert code == 2
     assert "Invalid window_from: invalid value (write it as 'HH:MM')" in err

@@ -37,12 +37,17 @@ def test_schedule_is_stored_alike_on_this_machine_and_over_the_api(either: Comma
     done = either(*words)
     assert (done.code, "its next time is" in done.out) == (0, True), done.err
     Schedule.objects.update(window_days=[1], grace_minutes=60, is_paused=True)
-    done = either(*words, "--json")
+    done = either("schedule", "set", "nightly", "--cron", "0 4 * * *", "--json")
     assert (done.code, done.json["changed_by"]) == (0, "ada"), done.err
     row = Schedule.objects.get()
-    assert (row.variables, row.priority, row.time_zone) == ({"delay": "7"}, 5, "Europe/Berlin")
-    assert (row.window_days, row.grace_minutes, row.is_paused) == ([], 15, True)
-    assert str(row.window) == "every day, 02:00 to 05:00"
+    assert (row.cron, row.variables, row.priority) == ("0 4 * * *", {"delay": "7"}, 5)
+    assert (row.window_days, row.grace_minutes, row.is_paused) == ([1], 60, True)
+    assert (row.time_zone, str(row.window)) == ("Europe/Berlin", "Monday, 02:00 to 05:00")
+    done = either("schedule", "set", "nightly", "--window", "", "--var", "delay=8")
+    row = Schedule.objects.get()
+    assert (done.code, row.window_from, row.variables) == (0, None, {"delay": "8"}), done.err
+    refused = either("schedule", "set", "weekly", "--cron", "0 4 * * *")
+    assert (refused.code, "A new schedule needs '--cron', and" in refused.err) == (2, True), refused.err
 
 
 @pytest.mark.parametrize(
