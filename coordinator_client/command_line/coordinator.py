@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from coordinator_client.exchanges import Response
 
 MAX_NAMES_LISTED = 10
+LATEST = "latest"
+"""Instead of the id of a run: the newest one."""
 
 
 def _find_close(name: str, stored: Sequence[str]) -> str:
@@ -182,8 +184,10 @@ class Coordinator(Registrations, Environments, AllowLists, Decisions, Feeds, Sui
         """The version of the coordinator."""
         ...
 
-    def list_scenarios(self, tag: str = "") -> Sequence[ListedScenario]:
-        """By name; with `tag`, those that have it."""
+    def list_scenarios(
+        self, tag: str = "", text: str = "", limit: int | None = None
+    ) -> Sequence[ListedScenario]:
+        """By name: those that have the tag, and the text in the name, the title or the description."""
         ...
 
     def find_scenario(self, name: str) -> Scenario: ...

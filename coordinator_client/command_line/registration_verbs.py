@@ -1,12 +1,18 @@
 """The verbs `service` and `host`, each with add, list, test and remove."""
 
 from argparse import ArgumentParser, BooleanOptionalAction
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import CommandRefused
 from coordinator_client.command_line.given_words import read_mapping
+from coordinator_client.command_line.registered import (
+    describe_changes,
+    find_earlier,
+    format_labels,
+    format_value,
+)
 from coordinator_client.command_line.registrations import HostRequest, ServiceRequest
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import Completer, Session, Verb, add_completed, add_group, add_verb
@@ -102,10 +108,12 @@ def _add_common(parser: ArgumentParser) -> None:
 
 
 def add_service(session: Session, name: str, url: str | None, *, replace: bool, **options: Any) -> int:
-    if url is None:
-        if not replace:
-            raise CommandRefused("A new service needs its address; give it with '--url'.")
-        url = session.coordinator.find_service(name).base_url
+    if url is None and not replace:
+        raise CommandRefused("A new service needs its address; give it with '--url'.")
+    earlier = find_earlier(session.coordinator.find_service, name, is_needed=url is None) if replace else None
+    if url is None and earlier is not None:
+        url = earlier.base_url
+    url = url or ""
     if options["health"] is not None and url.partition("://")[0].lower() not in WEB_SCHEMES:
         raise CommandRefused(
             f"{url!r} is not an HTTP address, so it has no health path; leave '--health' out."
@@ -127,7 +135,7 @@ def add_service(session: Session, name: str, url: str | None, *, replace: bool, 
     )
     words = f"Service {escape_text(saved.name)} is registered at {escape_text(saved.base_url)}"
     proxy = f", behind the fault proxy at {escape_text(saved.proxy)}" if saved.proxy else ""
-    return _show_saved(session, saved, f"{words}{proxy}.")
+    return _show_saved(session, saved, describe_changes(earlier, saved) or f"{words}{proxy}.")
 
 
 def list_services(session: Session, **_options: Any) -> int:
@@ -191,6 +199,7 @@ def add_host(
     replace: bool,
     **options: Any,
 ) -> int:
+    earlier = find_earlier(session.coordinator.find_host, name, is_needed=False) if replace else None
     saved = session.coordinator.save_host(
         HostRequest(
             name=name,
@@ -202,7 +211,8 @@ def add_host(
         replace=replace,
     )
     place = f"at {escape_text(saved.address)}" if saved.address else "as the worker's own machine"
-    return _show_saved(session, saved, f"Host {escape_text(saved.name)} is registered {place}.")
+    sentence = f"Host {escape_text(saved.name)} is registered {place}."
+    return _show_saved(session, saved, describe_changes(earlier, saved) or sentence)
 
 
 def parse_labels(words: Sequence[str]) -> dict[str, str]:
@@ -227,7 +237,7 @@ def list_hosts(session: Session, **_options: Any) -> int:
     columns = {
         "Name": [host.name for host in found],
         "SSH": [host.address or "the worker's own machine" for host in found],
-        "Labels": [_format_labels(host.labels) for host in found],
+        "Labels": [format_labels(host.labels) for host in found],
         "Protected": ["yes" if host.protected else "-" for host in found],
         "Held by": [host.held_by[:8] if host.held_by else "-" for host in found],
     }
@@ -235,10 +245,6 @@ def list_hosts(session: Session, **_options: Any) -> int:
     hint = f"No hosts are registered; register one with {command}."
     session.terminal.rows(found, columns, empty=hint)
     return exit_codes.DONE
-
-
-def _format_labels(labels: Mapping[str, str]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in labels.items()) or "-"
 
 
 def show_host(session: Session, name: str, **_options: Any) -> int:
@@ -257,17 +263,9 @@ def remove_host(session: Session, name: str, **_options: Any) -> int:
 def _show_fields(session: Session, found: Service | Host) -> int:
     """One line for each field that has a value."""
     values = {name: value for name, value in found.raw.items() if value not in (None, "", [], {})}
-    lines = [f"{escape_text(name)}: {escape_text(_format_value(value))}" for name, value in values.items()]
+    lines = [f"{escape_text(name)}: {escape_text(format_value(value))}" for name, value in values.items()]
     session.terminal.result(found, "\n".join(lines))
     return exit_codes.DONE
-
-
-def _format_value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return _format_labels(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _show_saved(session: Session, facts: Any, markup: str) -> int:

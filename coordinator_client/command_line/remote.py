@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from coordinator_client.command_line.coordinator import (
+    LATEST,
     CommandRefused,
     FaultFilter,
     ListedScenario,
@@ -78,13 +79,13 @@ class RemoteCoordinator(
     def read_version(self) -> str:
         return self._client.get_version()
 
-    def list_scenarios(self, tag: str = "") -> list[ListedScenario]:
+    def list_scenarios(self, tag: str = "", text: str = "", limit: int | None = None) -> list[ListedScenario]:
         newest: dict[str, Run] = {}
         for run in self._client.runs.list(limit=PAGE_SIZE):
             newest.setdefault(run.scenario, run)
         return [
             ListedScenario(scenario, self._find_last_verdict(scenario.name, newest))
-            for scenario in self._client.scenarios.list(tag=tag)
+            for scenario in self._client.scenarios.list(tag=tag, text=text, limit=limit)
         ]
 
     def _find_last_verdict(self, name: str, newest: Mapping[str, Run]) -> str:
@@ -199,7 +200,8 @@ class RemoteCoordinator(
         if not beginning:
             raise NoRunNamed
         try:
-            found = self._client.runs.list(id_prefix=beginning.lower(), limit=2)
+            prefix, limit = ("", 1) if beginning == LATEST else (beginning.lower(), 2)
+            found = self._client.runs.list(id_prefix=prefix, limit=limit)
         except InvalidRequestError:
             raise RunNotFound(beginning) from None  # not the beginning of an id
         if not found:

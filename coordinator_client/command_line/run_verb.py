@@ -182,11 +182,11 @@ def _dry_run(session: Session, scenario: str, values: dict[str, str], environmen
     terminal = session.terminal
     if terminal.wants_json:
         terminal.document({"scenario": scenario, "steps": found.steps, **list_findings(found)})
-        return exit_codes.DONE
-    show_steps(session, found.steps)
-    show_preflight(terminal, found)
-    terminal.say("Nothing was started.")
-    return exit_codes.DONE
+    else:
+        show_steps(session, found.steps)
+        show_preflight(terminal, found)
+        terminal.say("Nothing was started.")
+    return exit_codes.REFUSED if found.refusals or found.unreachable else exit_codes.DONE
 
 
 def _show_started(session: Session, started: Run) -> int:

@@ -41,6 +41,14 @@ def add_to(verbs: Any) -> None:
         "List the stored scenarios, with the verdict of the last run.",
     )
     listing.add_argument("--tag", default="", metavar="TAG", help="List only those with this tag.")
+    listing.add_argument(
+        "--search",
+        default="",
+        metavar="TEXT",
+        dest="text",
+        help="List only those with this text in the name, the title or the description.",
+    )
+    listing.add_argument("--limit", type=parse_number, metavar="N", help="List at most N (default: all).")
     show = add_verb(verbs, show_scenario, "show", "Show a scenario, its last runs and its document.")
     _add_name(show)
     validate = add_verb(verbs, validate_files, "validate", "Validate documents, without storing them.")
@@ -90,8 +98,8 @@ def _add_name(parser: ArgumentParser, **how: Any) -> None:
     )
 
 
-def list_scenarios(session: Session, tag: str, **_options: Any) -> int:
-    found = session.coordinator.list_scenarios(tag)
+def list_scenarios(session: Session, tag: str, text: str, limit: int | None, **_options: Any) -> int:
+    found = session.coordinator.list_scenarios(tag, text, None if limit is None else check_limit(limit))
     columns = {
         "Name": [item.scenario.name for item in found],
         "Title": [item.scenario.title for item in found],
@@ -100,6 +108,7 @@ def list_scenarios(session: Session, tag: str, **_options: Any) -> int:
     items = [_omit_document(item.scenario, item.last_run) for item in found]
     hint = f"No scenarios are stored; store some with {quote_command('import')}."
     hint = f"No scenario has the tag {escape_text(repr(tag))}." if tag else hint
+    hint = "No scenarios match." if text else hint
     session.terminal.rows(items, columns, empty=hint)
     return exit_codes.DONE
 

@@ -12,7 +12,7 @@ from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.terminal import Terminal
 
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
-RUN_HELP = "The id of the run, or the beginning of it."
+RUN_HELP = "The id of the run, or the beginning of it, or 'latest'."
 
 VARIABLE_HELP = (
     "Set a variable of the scenario; NAME alone takes the value of the environment variable. Can be repeated."

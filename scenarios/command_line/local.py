@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models import OuterRef, Subquery
 
 from coordinator_client.command_line.coordinator import (
+    LATEST,
     CommandRefused,
     FaultFilter,
     ListedScenario,
@@ -31,7 +32,7 @@ from scenarios.command_line.local_environments import LocalEnvironments
 from scenarios.command_line.local_errors import describe_left_out, explain_errors
 from scenarios.command_line.local_feed import LocalFeed
 from scenarios.command_line.local_registrations import LocalRegistrations
-from scenarios.command_line.local_rows import describe_run, find_scenario, get_run, select_runs
+from scenarios.command_line.local_rows import describe_run, find_scenario, get_run, matches, select_runs
 from scenarios.command_line.local_starts import LocalStarts
 from scenarios.command_line.local_suites import LocalSuites
 from scenarios.domain.errors import BeingDeleted
@@ -87,14 +88,14 @@ class LocalCoordinator(
     def read_version(self) -> str:
         return str(settings.SERVICE_VERSION)
 
-    def list_scenarios(self, tag: str = "") -> list[ListedScenario]:
+    def list_scenarios(self, tag: str = "", text: str = "", limit: int | None = None) -> list[ListedScenario]:
         newest = models.Run.objects.filter(scenario=OuterRef("pk")).order_by("-queued_at").values("pk")[:1]
         rows = list(
             models.Scenario.objects.select_related("changed_by")
             .defer("document")
             .annotate(last=Subquery(newest))
         )
-        rows = [row for row in rows if not tag or tag in row.tags]
+        rows = [row for row in rows if matches(row, tag, text)][:limit]
         runs = models.Run.objects.for_a_list().in_bulk([row.last for row in rows if row.last])
         return [
             ListedScenario(_describe_scenario(row), _describe_verdict(runs.get(row.last))) for row in rows
@@ -169,6 +170,8 @@ class LocalCoordinator(
         return [describe_run(row) for row in select_runs(which)]
 
     def find_run_id(self, beginning: str) -> str:
+        if beginning == LATEST and (newest := self.list_runs(RunFilter(limit=1))):
+            return newest[0].id
         digits = beginning.replace("-", "").lower()
         if not digits:
             raise NoRunNamed

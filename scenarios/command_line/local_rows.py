@@ -20,6 +20,13 @@ def find_scenario(name: str) -> models.Scenario:
     return row
 
 
+def matches(row: models.Scenario, tag: str, text: str) -> bool:
+    """Whether it has the tag, and the text in one of the places that the API looks at."""
+    words = text.casefold()
+    has_text = any(words in part.casefold() for part in (row.name, row.title, row.description))
+    return has_text and (not tag or tag in row.tags)
+
+
 def get_run(run_id: str) -> models.Run:
     return models.Run.objects.select_related("started_by").get(id=run_id)
 

@@ -200,6 +200,10 @@ def test_schedule_is_set_by_a_user_shown_and_removed(scenario: CommandLine) -> N
     wrong = scenario(*words[:-4], "--cron", "61 * * * *")
     assert (wrong.code, "Invalid cron" in wrong.err) == (2, True)
     assert NAME in scenario("schedule", "show", "nightly").out
+    assert scenario("list", "--search", "LATENCY", "--limit", 1).out.startswith(NAME)
+    assert scenario("list", "--search", "nothing of this").out == "No scenarios match.\n"
+    started = scenario("run", NAME, "--detach").out.strip()
+    assert started in scenario("status", "latest").out
     assert scenario("schedule", "list", "--json").json["items"][0]["name"] == "nightly"
     assert "is paused" in scenario("schedule", "pause", "nightly").out
     assert scenario("schedule", "remove", "nightly").code == 0
@@ -213,6 +217,13 @@ def test_service_and_host_are_shown(scenario: CommandLine) -> None:
     assert "protected: yes\n" in shown
     assert scenario("host", "add", "shop-1", "--label", "role=shop").code == 0
     assert "labels: role=shop\n" in scenario("host", "show", "shop-1").out
+    changed = scenario("service", "add", "exchange", "--replace", "--no-protected", "--description", "x [y]")
+    fields = "description from - to x [y], protected from yes to no"
+    assert changed.out == f"Service exchange is changed: {fields}.\n"
+    changed = scenario("host", "add", "shop-1", "--replace")
+    assert changed.out == "Host shop-1 is as it was; nothing has changed.\n"
+    assert scenario("host", "add", "shop-2", "--replace").out.startswith("Host shop-2 is registered")
+    assert scenario("host", "remove", "shop-2").code == 0
     missing = scenario("host", "show", "shop-2")
     assert (missing.code, "There is no host 'shop-2'" in missing.err) == (7, True)
 

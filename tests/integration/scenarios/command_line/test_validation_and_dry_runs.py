@@ -107,7 +107,7 @@ def test_dry_run_shows_what_a_run_would_meet(scenario: CommandLine, tmp_path: Pa
     told = scenario("run", file, "--var", "observed=gone", "--dry-run")
     assert "A run would end as errored: unknown service 'gone'" in told.out
     assert "Unreachable now: away at" in told.out
-    assert told.code == 0
+    assert told.code == 2
 
 
 def test_document_is_read_from_standard_input(scenario: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
