@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from coordinator_client.command_line.allow_lists import AllowLists
 from coordinator_client.command_line.decisions import Decisions
+from coordinator_client.command_line.editing import Editing
 from coordinator_client.command_line.environments import Environments
 from coordinator_client.command_line.feeds import Feeds
 from coordinator_client.command_line.registrations import Registrations
@@ -50,6 +51,13 @@ class NotFound(CommandRefused):
 
 class NotPermitted(CommandRefused):
     """The user may not do this, or somebody else must."""
+
+
+class ChangedMeanwhile(CommandRefused):
+    """Somebody has changed what the command would replace."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Somebody has changed or deleted scenario {name!r} meanwhile.")
 
 
 class NoRunNamed(CommandRefused):
@@ -165,7 +173,7 @@ class FaultFilter:
     limit: int = 50
 
 
-class Coordinator(Registrations, Environments, AllowLists, Decisions, Feeds, Suites, Protocol):
+class Coordinator(Registrations, Environments, AllowLists, Decisions, Editing, Feeds, Suites, Protocol):
     """All methods may raise CoordinatorError; InvalidDocumentError and InvalidVariablesError say where."""
 
     def close(self) -> None: ...

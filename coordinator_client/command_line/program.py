@@ -13,6 +13,7 @@ from coordinator_client.command_line import (
     completion,
     decision_verbs,
     deletion_verbs,
+    edit_verb,
     environment_verbs,
     event_verbs,
     exit_codes,
@@ -43,7 +44,7 @@ DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults
 GROUPS = (
     *(scenario_verbs, deletion_verbs, import_verb, run_verb, follow_verb, history_verbs, event_verbs),
     *(fault_verbs, schedule_verbs, registration_verbs, environment_verbs, allow_list_verbs, decision_verbs),
-    *(webhook_verbs, suite_verbs, api_verb, login_verbs, profile_verbs),
+    *(edit_verb, webhook_verbs, suite_verbs, api_verb, login_verbs, profile_verbs),
 )
 
 

@@ -23,6 +23,7 @@ from coordinator_client.command_line.coordinator import (
 from coordinator_client.command_line.feeds import FeedFilter
 from coordinator_client.command_line.remote_allow_lists import RemoteAllowLists
 from coordinator_client.command_line.remote_decisions import RemoteDecisions
+from coordinator_client.command_line.remote_editing import RemoteEditing
 from coordinator_client.command_line.remote_environments import RemoteEnvironments
 from coordinator_client.command_line.remote_registrations import RemoteRegistrations, explain_fields
 from coordinator_client.command_line.remote_suites import RemoteSuites
@@ -60,7 +61,7 @@ EXPERIMENT_WORDS = {"method", "steady-state-hypothesis"}
 
 
 class RemoteCoordinator(
-    RemoteRegistrations, RemoteEnvironments, RemoteAllowLists, RemoteDecisions, RemoteSuites
+    RemoteRegistrations, RemoteEnvironments, RemoteAllowLists, RemoteDecisions, RemoteEditing, RemoteSuites
 ):
     def __init__(self, client: Client) -> None:
         self._client = client

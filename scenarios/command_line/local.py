@@ -28,6 +28,7 @@ from coordinator_client.records import Change, Deletion, Event, Fault, PlannedRu
 from scenarios import models
 from scenarios.command_line.local_allow_lists import LocalAllowLists
 from scenarios.command_line.local_decisions import LocalDecisions
+from scenarios.command_line.local_editing import LocalEditing
 from scenarios.command_line.local_environments import LocalEnvironments
 from scenarios.command_line.local_errors import describe_left_out, explain_errors
 from scenarios.command_line.local_feed import LocalFeed
@@ -71,6 +72,7 @@ class LocalCoordinator(
     LocalEnvironments,
     LocalAllowLists,
     LocalDecisions,
+    LocalEditing,
     LocalFeed,
     LocalSuites,
 ):

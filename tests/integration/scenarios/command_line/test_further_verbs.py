@@ -1,5 +1,9 @@
 """Deleting, versions, acknowledging, approvals, webhooks, tokens: on this machine, and over the API."""
 
+import subprocess
+import tempfile
+from pathlib import Path
+
 import pytest
 from django.contrib.auth.models import User
 from pytest_django.fixtures import Settings
@@ -54,6 +58,38 @@ def test_versions_are_listed_and_shown(scenario: CommandLine) -> None:
     assert scenario("versions", NAME, "--show", 1).out == DOCUMENT
     gone = scenario("versions", NAME, "--show", 3)
     assert (gone.code, gone.err) == (7, f"Scenario '{NAME}' has no version 3.")
+
+
+def test_scenario_is_edited_unless_somebody_else_has_changed_it(
+    scenario: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("EDITOR", "sed -i s/^kind:/kind:/")
+    monkeypatch.delenv("VISUAL", raising=False)
+    store()
+    assert scenario("edit", NAME).out == "Nothing was changed.\n"
+    monkeypatch.setenv("EDITOR", "sed -i s/title:/title:\\ Changed,/")
+    assert scenario("edit", NAME, "--json").json == {"stored": True, "name": NAME}
+    assert Scenario.objects.get().document == CHANGED
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("EDITOR", "sed -i s/phases:/phrases:/")
+    wrong = scenario("edit", NAME)
+    (draft,) = tmp_path.iterdir()
+    assert (wrong.code, f"the draft is kept in '{draft}'" in wrong.err) == (2, True), wrong.err
+    draft.unlink()
+
+    def change_meanwhile(words: list[str], **_how: object) -> subprocess.CompletedProcess[bytes]:
+        Path(words[-1]).write_text(CHANGED + "# mine")
+        store(DOCUMENT + "# theirs")
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(subprocess, "run", change_meanwhile)
+    refused = scenario("edit", NAME)
+    (draft,) = tmp_path.iterdir()
+    assert (refused.code, draft.read_text()) == (2, CHANGED + "# mine")
+    assert "Somebody has changed or deleted scenario" in refused.err
+    assert f"the draft is kept in '{draft}'" in refused.err
+    assert Scenario.objects.get().document == DOCUMENT + "# theirs"
 
 
 def test_scenario_is_deleted_unless_it_is_needed(scenario: CommandLine) -> None:
