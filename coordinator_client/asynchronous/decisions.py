@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from coordinator_client.asynchronous import deletions
 from coordinator_client.asynchronous.transport import AsyncTransport
 from coordinator_client.parsing import parse
-from coordinator_client.records import Approval, Fault, Token, Webhook
+from coordinator_client.records import Approval, Deletion, Fault, Token, Webhook
 
 
 class AsyncFaults:
@@ -94,8 +95,20 @@ class AsyncWebhooks:
         body = {"name": name, "url": url, **fields}
         return parse(Webhook, await self._transport.json("PUT", f"webhooks/{int(webhook_id)}", body=body))
 
-    async def delete(self, webhook_id: int) -> None:
-        await self._transport.json("DELETE", f"webhooks/{int(webhook_id)}")
+    async def delete(self, webhook_id: int) -> Deletion | None:
+        """Delete the webhook and its deliveries.
+
+        Returns None if it is deleted, or how far the watchdog is, which deletes those with many deliveries.
+        """
+        return await deletions.delete_resource(self._transport, f"webhooks/{int(webhook_id)}")
+
+    async def get_deletion(self, webhook_id: int) -> Deletion:
+        """How far the watchdog is. Raises NotFoundError if it is deleted, or is not being deleted."""
+        return await deletions.get_deletion(self._transport, f"webhooks/{int(webhook_id)}")
+
+    async def withdraw_deletion(self, webhook_id: int) -> Deletion:
+        """Keep it; returns how far the deletion was. Raises as `get_deletion`."""
+        return await deletions.withdraw_deletion(self._transport, f"webhooks/{int(webhook_id)}")
 
     async def test(self, webhook_id: int) -> None:
         """Send a test message; `raw["last_deliveries"]` of the webhook shows the result."""

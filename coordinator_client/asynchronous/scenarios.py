@@ -1,12 +1,11 @@
 """Scenarios: store, find, validate, import and delete them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from coordinator_client.addresses import quote_segment
+from coordinator_client.asynchronous import deletions
 from coordinator_client.asynchronous.transport import AsyncTransport
-from coordinator_client.errors import NotFoundError
 from coordinator_client.parsing import parse, read_field
 from coordinator_client.records import Change, Deletion, PlannedRun, Scenario, Translation, Version
 
@@ -43,13 +42,7 @@ class AsyncScenarios:
         Raises:
             ConflictError: a run is unfinished or has left a fault.
         """
-        response = await self._transport.request("DELETE", f"scenarios/{quote_segment(name)}")
-        if response.status != HTTPStatus.ACCEPTED:
-            return None
-        try:
-            return await self.get_deletion(name)
-        except NotFoundError:  # it is over
-            return None
+        return await deletions.delete_resource(self._transport, f"scenarios/{quote_segment(name)}")
 
     async def get_deletion(self, name: str) -> Deletion:
         """How far the watchdog is with a scenario that had many runs.
@@ -57,8 +50,7 @@ class AsyncScenarios:
         Raises:
             NotFoundError: it is deleted, or is not being deleted.
         """
-        path = f"scenarios/{quote_segment(name)}/deletion"
-        return parse(Deletion, await self._transport.json("GET", path))
+        return await deletions.get_deletion(self._transport, f"scenarios/{quote_segment(name)}")
 
     async def withdraw_deletion(self, name: str) -> Deletion:
         """Keep a scenario that the watchdog is deleting; returns how far it was.
@@ -66,8 +58,7 @@ class AsyncScenarios:
         Raises:
             NotFoundError: it is deleted, or is not being deleted.
         """
-        path = f"scenarios/{quote_segment(name)}/deletion"
-        return parse(Deletion, await self._transport.json("DELETE", path))
+        return await deletions.withdraw_deletion(self._transport, f"scenarios/{quote_segment(name)}")
 
     async def validate(self, name: str, document: bytes, *, subject: str = "scenario") -> str:
         """Validate the document of a scenario or `suite`; nothing is stored. Raises as `put` does."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from coordinator_client.records import Approval, Fault, Identity, Token, Webhook
+from coordinator_client.records import Approval, Deletion, Fault, Identity, Token, Webhook
 
 
 class Decisions(Protocol):
@@ -36,7 +36,13 @@ class Decisions(Protocol):
         """Add a webhook; its secret is only in this response. `kind`: its `kind` and its `key`."""
         ...
 
-    def remove_webhook(self, name: str) -> None: ...
+    def remove_webhook(self, name: str) -> Deletion | None:
+        """None: it is deleted."""
+        ...
+
+    def keep_webhook(self, name: str) -> Deletion:
+        """Withdraw its removal. Refused if it is not being deleted."""
+        ...
 
     def test_webhook(self, name: str) -> None:
         """Let the watchdog send a test message."""

@@ -8,9 +8,9 @@ from typing import Any
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.confirmation import add_yes, confirm
 from coordinator_client.command_line.coordinator import Coordinator
+from coordinator_client.command_line.deletions import show_deletion, show_kept
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import Session, add_completed, add_verb
-from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import CoordinatorError
 
 
@@ -37,16 +37,7 @@ def delete_scenario(session: Session, name: str, *, yes: bool, **_options: Any) 
     if deletion is None:
         session.terminal.result({"deleted": name}, f"Scenario {escape_text(name)} is deleted.")
         return exit_codes.DONE
-    keep = escape_text(quote_command(f"keep {name}"))
-    sentence = (
-        f"Scenario {escape_text(name)} is being deleted by the watchdog, because many runs refer to it: "
-        f"{deletion.left} of {deletion.total} are left. The same command shows how far it is, and {keep} "
-        "withdraws it."
-    )
-    if deletion.waiting_for:
-        sentence += f" It does not go on: {escape_text(deletion.waiting_for)}."
-    session.terminal.result({"being_deleted": deletion}, sentence)
-    return exit_codes.DONE
+    return show_deletion(session.terminal, deletion, f"keep {name}")
 
 
 def _list_users(coordinator: Coordinator, name: str) -> Sequence[str]:
@@ -59,10 +50,4 @@ def _list_users(coordinator: Coordinator, name: str) -> Sequence[str]:
 
 
 def keep_scenario(session: Session, name: str, **_options: Any) -> int:
-    withdrawn = session.coordinator.keep_scenario(name)
-    gone = withdrawn.total - withdrawn.left
-    sentence = f"Scenario {escape_text(name)} is kept: its deletion is withdrawn."
-    if gone:
-        sentence += f" {gone} of {withdrawn.total} runs no longer refer to it, and this stays so."
-    session.terminal.result({"kept": name, "deletion": withdrawn}, sentence)
-    return exit_codes.DONE
+    return show_kept(session.terminal, session.coordinator.keep_scenario(name))

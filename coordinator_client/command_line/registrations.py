@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from coordinator_client.records import Check, Discovery, Host, Schedule, Service
+from coordinator_client.records import Check, Deletion, Discovery, Host, Schedule, Service
 
 REPLACE_HINT = "Add '--replace' to change it."
 
@@ -123,7 +123,13 @@ class Registrations(Protocol):
         """
         ...
 
-    def remove_schedule(self, name: str) -> None: ...
+    def remove_schedule(self, name: str) -> Deletion | None:
+        """None: it is deleted."""
+        ...
+
+    def keep_schedule(self, name: str) -> Deletion:
+        """Withdraw its removal. Refused if it is not being deleted."""
+        ...
 
     def pause_schedule(self, name: str, *, paused: bool) -> Schedule:
         """Pause or resume the schedule, and return it."""

@@ -116,9 +116,9 @@ class RemoteCoordinator(
             return self._client.scenarios.withdraw_deletion(name)
         except NotSupportedError:
             raise
-        except NotFoundError as error:
+        except NotFoundError:
             if name in (stored := self._list_names()):
-                raise CommandRefused(str(error)) from error
+                raise
             raise ScenarioNotFound(name, stored) from None
 
     def list_versions(self, name: str, limit: int) -> Sequence[Version]:

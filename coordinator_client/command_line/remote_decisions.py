@@ -9,7 +9,7 @@ from coordinator_client.command_line.remote_registrations import (
     explain_missing,
     refuse_person,
 )
-from coordinator_client.records import Approval, Fault, Identity, Token, Webhook
+from coordinator_client.records import Approval, Deletion, Fault, Identity, Token, Webhook
 from coordinator_client.synchronous.client import Client
 
 
@@ -45,8 +45,11 @@ class RemoteDecisions:
         with explain_fields():
             return self._client.webhooks.create(name, url, tags=list(tags), **kind, **chosen)
 
-    def remove_webhook(self, name: str) -> None:
-        self._client.webhooks.delete(self._find_webhook(name).id)
+    def remove_webhook(self, name: str) -> Deletion | None:
+        return self._client.webhooks.delete(self._find_webhook(name).id)
+
+    def keep_webhook(self, name: str) -> Deletion:
+        return self._client.webhooks.withdraw_deletion(self._find_webhook(name).id)
 
     def test_webhook(self, name: str) -> None:
         self._client.webhooks.test(self._find_webhook(name).id)

@@ -21,7 +21,7 @@ from coordinator_client.errors import (
     RefusedError,
     SettingsError,
 )
-from coordinator_client.records import Check, Discovery, Host, Schedule, Service
+from coordinator_client.records import Check, Deletion, Discovery, Host, Schedule, Service
 from coordinator_client.synchronous.client import Client
 
 
@@ -94,9 +94,12 @@ class RemoteRegistrations:
                 fields["variables"] = {**dict.fromkeys(stored.variables), **request.variables}
             return schedules.patch(request.name, **fields)
 
-    def remove_schedule(self, name: str) -> None:
+    def remove_schedule(self, name: str) -> Deletion | None:
         with explain_missing("schedule", name):
-            self._client.schedules.delete(name)
+            return self._client.schedules.delete(name)
+
+    def keep_schedule(self, name: str) -> Deletion:
+        return self._client.schedules.withdraw_deletion(name)
 
     def pause_schedule(self, name: str, *, paused: bool) -> Schedule:
         with explain_missing("schedule", name):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.deletions import show_deletion, show_kept
 from coordinator_client.command_line.environment_verbs import add_environment_option
 from coordinator_client.command_line.given_variables import read_variables
 from coordinator_client.command_line.registrations import ScheduleRequest
@@ -52,6 +53,7 @@ def add_to(verbs: Any) -> None:
     add_person(parser)
     parser.set_defaults(priority=None, environment=None)
     _add_named(group, remove_schedule, "remove", "Remove a schedule; its runs stay.", aliases=["delete"])
+    _add_named(group, keep_schedule, "keep", "Withdraw the removal of a schedule that goes on.")
     _add_pauses(group)
 
 
@@ -131,9 +133,14 @@ def set_schedule(
 
 
 def remove_schedule(session: Session, schedule: str, **_options: Any) -> int:
-    session.coordinator.remove_schedule(schedule)
+    if (deletion := session.coordinator.remove_schedule(schedule)) is not None:
+        return show_deletion(session.terminal, deletion, f"schedule keep {schedule}")
     session.terminal.result({"removed": schedule}, f"Schedule {escape_text(schedule)} is removed.")
     return exit_codes.DONE
+
+
+def keep_schedule(session: Session, schedule: str, **_options: Any) -> int:
+    return show_kept(session.terminal, session.coordinator.keep_schedule(schedule))
 
 
 def pause_schedule(session: Session, schedule: str, **_options: Any) -> int:

@@ -1,9 +1,10 @@
-"""The verb `webhook`, with list, show, add, test, secret and remove."""
+"""The verb `webhook`, with list, show, add, test, secret, remove and keep."""
 
 import time
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.deletions import show_deletion, show_kept
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import Session, add_completed, add_group, add_verb
 from coordinator_client.command_line.wording import format_count, quote_command
@@ -49,6 +50,7 @@ def add_to(verbs: Any) -> None:
         (test_webhook, "test", "Send a test message, and show what the receiver says.", ()),
         (change_secret, "secret", "Make a new secret; the previous one stays valid for 24 hours.", ()),
         (remove_webhook, "remove", "Remove a webhook; nothing more is sent to it.", ("delete",)),
+        (keep_webhook, "keep", "Withdraw the removal of a webhook that goes on.", ()),
     ):
         parser = add_verb(verbs, function, name, help_text, aliases=aliases)
         completer = completion.complete_webhooks
@@ -152,6 +154,11 @@ def _show_test(session: Session, name: str, sent: Delivery | None) -> int:
 
 
 def remove_webhook(session: Session, name: str, **_options: Any) -> int:
-    session.coordinator.remove_webhook(name)
+    if (deletion := session.coordinator.remove_webhook(name)) is not None:
+        return show_deletion(session.terminal, deletion, f"webhook keep {name}")
     session.terminal.result({"removed": name}, f"Webhook {escape_text(name)} is removed.")
     return exit_codes.DONE
+
+
+def keep_webhook(session: Session, name: str, **_options: Any) -> int:
+    return show_kept(session.terminal, session.coordinator.keep_webhook(name))

@@ -22,12 +22,15 @@ class Scenario(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion(Record):
-    """How far the watchdog is with a scenario that had many runs: `left` of `total` still refer to it.
+    """How far the watchdog is with a scenario, schedule or webhook that had many runs or deliveries.
+
+    `left` of `total` rows still refer to it. `kind` is one of scenario, schedule and webhook.
 
     `waiting_for` says what keeps the deletion from going on, or is empty.
     """
 
-    scenario: str
+    kind: str
+    name: str
     requested_at: datetime
     requested_by: str
     total: int

@@ -4,9 +4,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from coordinator_client.synchronous import deletions
 from coordinator_client.synchronous.transport import Transport
 from coordinator_client.parsing import parse
-from coordinator_client.records import Approval, Fault, Token, Webhook
+from coordinator_client.records import Approval, Deletion, Fault, Token, Webhook
 
 
 class Faults:
@@ -95,8 +96,20 @@ class Webhooks:
         body = {"name": name, "url": url, **fields}
         return parse(Webhook, self._transport.json("PUT", f"webhooks/{int(webhook_id)}", body=body))
 
-    def delete(self, webhook_id: int) -> None:
-        self._transport.json("DELETE", f"webhooks/{int(webhook_id)}")
+    def delete(self, webhook_id: int) -> Deletion | None:
+        """Delete the webhook and its deliveries.
+
+        Returns None if it is deleted, or how far the watchdog is, which deletes those with many deliveries.
+        """
+        return deletions.delete_resource(self._transport, f"webhooks/{int(webhook_id)}")
+
+    def get_deletion(self, webhook_id: int) -> Deletion:
+        """How far the watchdog is. Raises NotFoundError if it is deleted, or is not being deleted."""
+        return deletions.get_deletion(self._transport, f"webhooks/{int(webhook_id)}")
+
+    def withdraw_deletion(self, webhook_id: int) -> Deletion:
+        """Keep it; returns how far the deletion was. Raises as `get_deletion`."""
+        return deletions.withdraw_deletion(self._transport, f"webhooks/{int(webhook_id)}")
 
     def test(self, webhook_id: int) -> None:
         """Send a test message; `raw["last_deliveries"]` of the webhook shows the result."""

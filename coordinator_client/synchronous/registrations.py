@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from coordinator_client.addresses import quote_segment
+from coordinator_client.synchronous import deletions
 from coordinator_client.synchronous.transport import Transport
 from coordinator_client.parsing import parse, read_field
-from coordinator_client.records import Check, Discovery, Host, Schedule, Service
+from coordinator_client.records import Check, Deletion, Discovery, Host, Schedule, Service
 
 
 class Services:
@@ -98,8 +99,20 @@ class Schedules:
         path = f"schedules/{quote_segment(name)}"
         return parse(Schedule, self._transport.json("PATCH", path, body=fields))
 
-    def delete(self, name: str) -> None:
-        self._transport.json("DELETE", f"schedules/{quote_segment(name)}")
+    def delete(self, name: str) -> Deletion | None:
+        """Delete the schedule; its runs stay.
+
+        Returns None if it is deleted, or how far the watchdog is, which deletes those with many runs.
+        """
+        return deletions.delete_resource(self._transport, f"schedules/{quote_segment(name)}")
+
+    def get_deletion(self, name: str) -> Deletion:
+        """How far the watchdog is. Raises NotFoundError if it is deleted, or is not being deleted."""
+        return deletions.get_deletion(self._transport, f"schedules/{quote_segment(name)}")
+
+    def withdraw_deletion(self, name: str) -> Deletion:
+        """Keep it; returns how far the deletion was. Raises as `get_deletion`."""
+        return deletions.withdraw_deletion(self._transport, f"schedules/{quote_segment(name)}")
 
     def pause(self, name: str) -> Schedule:
         path = f"schedules/{quote_segment(name)}/pause"

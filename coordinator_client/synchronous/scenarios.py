@@ -2,12 +2,11 @@
 """Scenarios: store, find, validate, import and delete them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from coordinator_client.addresses import quote_segment
+from coordinator_client.synchronous import deletions
 from coordinator_client.synchronous.transport import Transport
-from coordinator_client.errors import NotFoundError
 from coordinator_client.parsing import parse, read_field
 from coordinator_client.records import Change, Deletion, PlannedRun, Scenario, Translation, Version
 
@@ -44,13 +43,7 @@ class Scenarios:
         Raises:
             ConflictError: a run is unfinished or has left a fault.
         """
-        response = self._transport.request("DELETE", f"scenarios/{quote_segment(name)}")
-        if response.status != HTTPStatus.ACCEPTED:
-            return None
-        try:
-            return self.get_deletion(name)
-        except NotFoundError:  # it is over
-            return None
+        return deletions.delete_resource(self._transport, f"scenarios/{quote_segment(name)}")
 
     def get_deletion(self, name: str) -> Deletion:
         """How far the watchdog is with a scenario that had many runs.
@@ -58,8 +51,7 @@ class Scenarios:
         Raises:
             NotFoundError: it is deleted, or is not being deleted.
         """
-        path = f"scenarios/{quote_segment(name)}/deletion"
-        return parse(Deletion, self._transport.json("GET", path))
+        return deletions.get_deletion(self._transport, f"scenarios/{quote_segment(name)}")
 
     def withdraw_deletion(self, name: str) -> Deletion:
         """Keep a scenario that the watchdog is deleting; returns how far it was.
@@ -67,8 +59,7 @@ class Scenarios:
         Raises:
             NotFoundError: it is deleted, or is not being deleted.
         """
-        path = f"scenarios/{quote_segment(name)}/deletion"
-        return parse(Deletion, self._transport.json("DELETE", path))
+        return deletions.withdraw_deletion(self._transport, f"scenarios/{quote_segment(name)}")
 
     def validate(self, name: str, document: bytes, *, subject: str = "scenario") -> str:
         """Validate the document of a scenario or `suite`; nothing is stored. Raises as `put` does."""

@@ -19,4 +19,4 @@ class PersonAdmin(RequestedDeletionsAdmin, UsableFiltersAdmin, UserAdmin):
     deletion_field = "person"
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        deletion_requests.delete_person(obj, by=cast("User", request.user))
+        deletion_requests.delete_or_request(obj, by=cast("User", request.user))

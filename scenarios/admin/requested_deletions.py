@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 
 from scenarios.domain.counts import format_count
 from scenarios.models import DeletionRequest
@@ -28,6 +29,18 @@ class RequestedDeletionsAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return not hasattr(obj, "deletion") and super().has_delete_permission(request, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """For the page that asks: without the rows that refer to one with many, which would fill it."""
+        rows = list(objs)
+        counts = [deletion_requests.count_references(row) for row in rows]
+        if max(counts, default=0) <= deletion_requests.MAX_AT_ONCE:
+            return super().get_deleted_objects(rows, request)
+        name = self.opts.verbose_name
+        found = [f"{capfirst(name)}: {row}, and what belongs to it ({count} rows refer to it)"
+                 for row, count in zip(rows, counts, strict=True)]  # fmt: skip
+        lacking = {str(name) for row in rows if not self.has_delete_permission(request, row)}
+        return found, {str(self.opts.verbose_name_plural): len(rows)}, lacking, []
 
     def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> HttpResponse:
         if not self._show_requested(request, [obj_id]):

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.named_rows import MAX_SUGGESTIONS, read_typed_text, show_suggestions
 from scenarios.admin.pages import button, page
+from scenarios.admin.requested_deletions import RequestedDeletionsAdmin
 from scenarios.control_room import home_queries
 from scenarios.control_room.schedule_forms import SUITE_PREFIX, ScheduleForm, time_zones
 from scenarios.domain.errors import InvalidSchedule
@@ -26,7 +27,8 @@ BADGES = {DueOutcome.STARTED: "passed", DueOutcome.SKIPPED: "aborted"}
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(DeletedByServiceAdmin):
+class ScheduleAdmin(RequestedDeletionsAdmin, DeletedByServiceAdmin):
+    deletion_field = "schedule"
     empty_hint = "Add one to run a scenario or a suite regularly."
     form = ScheduleForm
     list_display = ["name", "next_time", "last_time", "timetable", "subject", "changed_by"]
@@ -47,7 +49,7 @@ class ScheduleAdmin(DeletedByServiceAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Schedule]:
         newest = ScheduledTime.objects.filter(schedule=OuterRef("pk")).order_by("-due_at")
         rows: QuerySet[Schedule] = super().get_queryset(request)
-        return rows.annotate(
+        return rows.select_related("changed_by").annotate(
             last_outcome=Subquery(newest.values("outcome")[:1]),
             last_reason=Subquery(newest.values("reason")[:1]),
         )
@@ -101,7 +103,7 @@ class ScheduleAdmin(DeletedByServiceAdmin):
         schedules.save_schedule(obj, by=cast("User", request.user))
 
     def delete_row(self, row: Schedule, *, by: User) -> None:
-        schedules.delete_schedule(row)
+        schedules.delete_schedule(row, by=by)
 
     def page_context(self, request: HttpRequest, row: Schedule | None) -> dict[str, Any]:
         shown: dict[str, Any] = {"time_zones": time_zones(), "show_save_and_add_another": False}

@@ -10,17 +10,20 @@ from django.utils.safestring import SafeString
 
 from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.pages import button
+from scenarios.admin.requested_deletions import RequestedDeletionsAdmin
 from scenarios.control_room.webhook_forms import WebhookForm
 from scenarios.models import Webhook
 from scenarios.notifications import webhooks
 from scenarios.pictures.badges import badge
+from scenarios.runs import deletion_requests
 
 CHANGE = "scenarios.change_webhook"
 LAST_DELIVERIES = 10
 
 
 @admin.register(Webhook)
-class WebhookAdmin(DeletedByServiceAdmin):
+class WebhookAdmin(RequestedDeletionsAdmin, DeletedByServiceAdmin):
+    deletion_field = "webhook"
     empty_hint = "Add one to send messages about runs to another program."
     form = WebhookForm
     list_display = ["name", "kind", "url", "event_list", "badge", "last_delivery"]
@@ -56,7 +59,7 @@ class WebhookAdmin(DeletedByServiceAdmin):
         obj.shown_secret = webhooks.save_webhook(obj, by=cast("User", request.user))
 
     def delete_row(self, row: Webhook, *, by: User) -> None:
-        webhooks.delete_webhook(row)
+        deletion_requests.delete_or_request(row, by=by)
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None

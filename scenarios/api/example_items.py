@@ -23,7 +23,8 @@ SCENARIO: Example = {
     "changed_by": "ada",
 }
 DELETION: Example = {
-    "scenario": "exchange-latency",
+    "kind": "scenario",
+    "name": "exchange-latency",
     "requested_at": "2026-01-01T12:00:00Z",
     "requested_by": "ada",
     "total": 50_000,

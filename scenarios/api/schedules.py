@@ -5,7 +5,8 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from ninja import Field, Query, Router, Schema, Status
 from pydantic import JsonValue, StringConstraints
 
@@ -213,11 +214,17 @@ def patch_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     return ScheduleDetails.of(schedule, request)
 
 
-@SCHEDULE.delete(needs("scenarios.delete_schedule"))
-def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
-    """Delete the schedule. Its runs stay; one that has begun continues."""
-    schedules.delete_schedule(find_schedule(name))
-    return Status(HTTPStatus.NO_CONTENT, None)
+@SCHEDULE.delete(needs("scenarios.delete_schedule"), may_take_long=True)
+def delete_schedule(request: HttpRequest, response: HttpResponse, name: str) -> Status[None]:
+    """Delete the schedule. Its runs stay; one that has begun continues.
+
+    With more than 500 runs and due times, it answers 202: the watchdog deletes the schedule, `Location` shows
+    how far it is, and meanwhile the schedule is paused and cannot be changed.
+    """
+    if schedules.delete_schedule(find_schedule(name), by=get_caller(request).user) is None:
+        return Status(HTTPStatus.NO_CONTENT, None)
+    response["Location"] = reverse("api:schedule_deletion", args=[name])
+    return Status(HTTPStatus.ACCEPTED, None)
 
 
 @SCHEDULE.act("pause", ScheduleDetails, needs(*schedules.CHANGE_PERMISSIONS), url_name="pause_schedule")

@@ -27,6 +27,7 @@ from scenarios.domain.webhooks import DeliveryState
 from scenarios.models import Webhook
 from scenarios.notifications import webhooks
 from scenarios.notifications.addresses import ReceiverRefused, list_usable_events
+from scenarios.runs.deletion_requests import delete_or_request
 
 router = Router(tags=["webhooks"])
 ORDER = Order(("pk",), (int,))
@@ -184,11 +185,17 @@ def patch_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Webhook:
     return webhook
 
 
-@WEBHOOK.delete(needs("scenarios.delete_webhook"))
-def delete_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[None]:
-    """Delete the webhook and its deliveries; nothing more is sent to it."""
-    webhooks.delete_webhook(find_webhook(webhook_id))
-    return Status(HTTPStatus.NO_CONTENT, None)
+@WEBHOOK.delete(needs("scenarios.delete_webhook"), may_take_long=True)
+def delete_webhook(request: HttpRequest, response: HttpResponse, webhook_id: Path[RowId]) -> Status[None]:
+    """Delete the webhook and its deliveries; nothing more is sent to it.
+
+    With more than 500 deliveries, it answers 202: the watchdog deletes the webhook, `Location` shows how far
+    it is, and meanwhile the webhook is disabled and cannot be changed.
+    """
+    if delete_or_request(find_webhook(webhook_id), by=get_caller(request).user) is None:
+        return Status(HTTPStatus.NO_CONTENT, None)
+    response["Location"] = reverse("api:webhook_deletion", args=[webhook_id])
+    return Status(HTTPStatus.ACCEPTED, None)
 
 
 @WEBHOOK.act("test", TestResult, needs(CHANGE), url_name="webhook_test", status=202, may_conflict=True)

@@ -28,6 +28,7 @@ from coordinator_client.records import Change, Deletion, Event, Fault, PlannedRu
 from scenarios import models
 from scenarios.command_line.local_allow_lists import LocalAllowLists
 from scenarios.command_line.local_decisions import LocalDecisions
+from scenarios.command_line.local_deletions import describe_deletion, withdraw_deletion
 from scenarios.command_line.local_editing import LocalEditing
 from scenarios.command_line.local_environments import LocalEnvironments
 from scenarios.command_line.local_errors import describe_left_out, explain_errors
@@ -52,11 +53,10 @@ from scenarios.published.records import (
 )
 from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
-from scenarios.runs import deletion_requests, global_stop
+from scenarios.runs import global_stop
 from scenarios.runs.environments import plan_in
 from scenarios.runs.recovery import undo_now
 from scenarios.suites.documents import read_any
-from scenarios.supervision.readiness import find_deletion_obstacle
 
 WHO = "the command line"
 DIGITS_OF_ID = 32
@@ -112,15 +112,10 @@ class LocalCoordinator(
             requested = sync.remove_scenario(find_scenario(name).name)
         except CannotRemove as error:
             raise CommandRefused(str(error)) from error
-        if requested is None:
-            return None
-        return _describe_deletion(requested, waiting_for=find_deletion_obstacle(requested))
+        return describe_deletion(requested)
 
     def keep_scenario(self, name: str) -> Deletion:
-        withdrawn = deletion_requests.withdraw_deletion(find_scenario(name))
-        if withdrawn is None:
-            raise CommandRefused(f"Scenario {name!r} is not being deleted.")
-        return _describe_deletion(withdrawn, waiting_for="")
+        return withdraw_deletion(find_scenario(name))
 
     def list_versions(self, name: str, limit: int) -> list[Version]:
         scenario = find_scenario(name)
@@ -267,18 +262,6 @@ def _describe_scenario(row: models.Scenario, *, document: str = "") -> Scenario:
         "changed_by": row.changed_by.get_username() if row.changed_by else None,
     }
     return parse(Scenario, {**fields, "document": document} if document else fields)
-
-
-def _describe_deletion(row: models.DeletionRequest, *, waiting_for: str) -> Deletion:
-    fields = {
-        "scenario": row.name,
-        "requested_at": format_time(row.requested_at),
-        "requested_by": row.requested_by_name,
-        "total": row.total,
-        "left": row.left,
-        "waiting_for": waiting_for,
-    }
-    return parse(Deletion, fields)
 
 
 def _describe_version(row: Any, version: int, present: int | None, *, document: str = "") -> Version:

@@ -14,9 +14,10 @@ from coordinator_client.command_line.coordinator import CommandRefused, NotFound
 from coordinator_client.command_line.remote_decisions import find_token
 from coordinator_client.command_line.remote_registrations import build_missing
 from coordinator_client.parsing import parse
-from coordinator_client.records import Approval, Fault, Identity, Token, Webhook
+from coordinator_client.records import Approval, Deletion, Fault, Identity, Token, Webhook
 from scenarios import models
 from scenarios.access import tokens
+from scenarios.command_line.local_deletions import describe_deletion, withdraw_deletion
 from scenarios.command_line.local_errors import explain_errors
 from scenarios.command_line.local_people import find_person
 from scenarios.domain.errors import NotWaiting, OwnRequest
@@ -30,6 +31,7 @@ from scenarios.notifications.addresses import ReceiverRefused, list_usable_event
 from scenarios.planning import approvals
 from scenarios.published.records import format_time, json_fields, page_url, record_fault
 from scenarios.runs import faults
+from scenarios.runs.deletion_requests import delete_or_request
 
 WHO = "the command line"
 DELIVERIES_SHOWN = 5
@@ -96,8 +98,11 @@ class LocalDecisions:
             secret = webhooks.validate_and_save_webhook(webhook)
         return _describe_webhook(webhook, secret=secret)
 
-    def remove_webhook(self, name: str) -> None:
-        webhooks.delete_webhook(_find_webhook(name))
+    def remove_webhook(self, name: str) -> Deletion | None:
+        return describe_deletion(delete_or_request(_find_webhook(name), by=None))
+
+    def keep_webhook(self, name: str) -> Deletion:
+        return withdraw_deletion(_find_webhook(name))
 
     def test_webhook(self, name: str) -> None:
         webhook = _find_webhook(name)

@@ -16,8 +16,9 @@ from coordinator_client.command_line.registrations import (
 )
 from coordinator_client.command_line.remote_registrations import build_missing, check_new_schedule
 from coordinator_client.parsing import parse
-from coordinator_client.records import Check, Discovery, Host, Schedule, Service
+from coordinator_client.records import Check, Deletion, Discovery, Host, Schedule, Service
 from scenarios import models
+from scenarios.command_line.local_deletions import describe_deletion, withdraw_deletion
 from scenarios.command_line.local_people import find_person
 from scenarios.control_room import home_queries
 from scenarios.domain.errors import AlreadyRegistered, InvalidSchedule, ServiceHeld
@@ -100,8 +101,11 @@ class LocalRegistrations:
             raise CommandRefused(_format_invalid(error)) from error
         return self.find_schedule(request.name)
 
-    def remove_schedule(self, name: str) -> None:
-        schedules.delete_schedule(_find_schedule(name))
+    def remove_schedule(self, name: str) -> Deletion | None:
+        return describe_deletion(schedules.delete_schedule(_find_schedule(name)))
+
+    def keep_schedule(self, name: str) -> Deletion:
+        return withdraw_deletion(_find_schedule(name))
 
     def pause_schedule(self, name: str, *, paused: bool) -> Schedule:
         try:

@@ -13,7 +13,7 @@ from django.utils.crypto import salted_hmac
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.webhook_signatures import format_secret
 from scenarios.domain.webhooks import Message
-from scenarios.models import Delivery, Webhook
+from scenarios.models import DeletionRequest, Delivery, Webhook
 from scenarios.notifications.addresses import check_receiver
 from scenarios.notifications.outbox import format_message
 
@@ -30,7 +30,11 @@ def save_webhook(webhook: Webhook, *, by: User | None = None) -> str:
 
     Raises:
         ReceiverRefused: this site may not send there.
+        ValidationError: it is being deleted.
     """
+    if webhook.pk is not None and DeletionRequest.objects.filter(webhook=webhook.pk).exists():
+        sentence = f"The webhook {webhook.name!r} is being deleted; withdraw that, or use another name."
+        raise ValidationError({"name": sentence})
     check_receiver(webhook)
     webhook.changed_by = by
     if webhook.is_enabled:
@@ -55,14 +59,6 @@ def validate_and_save_webhook(webhook: Webhook, *, by: User | None = None) -> st
         sentence = f"A webhook named {webhook.name!r} already exists; choose another name."
         raise ValidationError({"name": sentence})
     return save_webhook(webhook, by=by)
-
-
-@transaction.atomic
-def delete_webhook(webhook: Webhook) -> None:
-    """Delete the webhook and its deliveries."""
-    # The lock waits for messages that are being written, so that they are deleted, too.
-    Webhook.objects.select_for_update().filter(pk=webhook.pk).first()
-    webhook.delete()
 
 
 def change_secret(webhook: Webhook, *, by: User | None = None) -> str:

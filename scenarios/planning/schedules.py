@@ -18,10 +18,10 @@ from django.utils import timezone
 from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables, UnknownEnvironment
 from scenarios.domain.timetable import Timetable
 from scenarios.drivers import documents
-from scenarios.models import Scenario, Schedule, Suite
+from scenarios.models import DeletionRequest, Scenario, Schedule, Suite
 from scenarios.planning import approvals
 from scenarios.planning.due import Skipped, check_may_start
-from scenarios.runs import admission
+from scenarios.runs import admission, deletion_requests
 from scenarios.runs.environments import plan_in
 from scenarios.suites.documents import read_stored_suite
 
@@ -36,6 +36,7 @@ def save_schedule(schedule: Schedule, *, by: User | None) -> Schedule:
     Raises:
         InvalidSchedule: with a message for each invalid field.
     """
+    _refuse_deleted(schedule)
     timetable = check_schedule(schedule)
     schedule.changed_by = by
     schedule.next_at = None if schedule.is_paused else timetable.next_after(timezone.now())
@@ -60,12 +61,19 @@ def put_schedule(name: str, fields: Mapping[str, Any], *, by: User | None) -> Sc
     return save_schedule(schedule, by=by)
 
 
-@transaction.atomic
-def delete_schedule(schedule: Schedule) -> None:
-    """Delete the schedule with its recorded times; its runs stay."""
-    # Locked first, so that a watchdog finishes its turn before, or finds no schedule.
-    Schedule.objects.select_for_update().filter(pk=schedule.pk).first()
-    schedule.delete()
+def delete_schedule(schedule: Schedule, *, by: User | None = None) -> DeletionRequest | None:
+    """Delete the schedule with its recorded times; its runs stay.
+
+    If it has many, only request it: the watchdog deletes it. Returns the request, also an earlier one.
+    """
+    return deletion_requests.delete_or_request(schedule, by=by)
+
+
+def _refuse_deleted(schedule: Schedule) -> None:
+    """Raises InvalidSchedule if it is being deleted."""
+    if schedule.pk is not None and deletion_requests.find_request(schedule) is not None:
+        sentence = f"the schedule {schedule.name!r} is being deleted; withdraw that, or use another name"
+        raise InvalidSchedule({"name": sentence})
 
 
 def check_schedule(schedule: Schedule) -> Timetable:
@@ -141,10 +149,11 @@ def pause(schedule: Schedule, *, paused: bool) -> None:
     """Pause the schedule, or resume it from now on without catching up.
 
     Raises:
-        InvalidSchedule: its cron expression, time zone or window is no longer valid.
+        InvalidSchedule: its cron expression, time zone or window is no longer valid, or it is being deleted.
     """
     # Read again, because somebody may have changed the cron expression meanwhile.
     schedule = Schedule.objects.select_for_update().filter(pk=schedule.pk).first() or schedule
+    _refuse_deleted(schedule)
     following = None if paused else schedule.timetable().next_after(timezone.now())
     Schedule.objects.filter(pk=schedule.pk).update(is_paused=paused, next_at=following)
 

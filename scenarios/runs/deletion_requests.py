@@ -1,4 +1,4 @@
-"""Deletes scenarios and people to whom many rows refer, in short transactions.
+"""Deletes scenarios, people, schedules and webhooks to which many rows refer, in short transactions.
 
 Django would change or delete all of these rows in one transaction; on SQLite, nobody could write meanwhile.
 Instead, a request is stored, which keeps the scenario or person from being used, and the watchdog carries it
@@ -7,6 +7,7 @@ out.
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -14,13 +15,27 @@ from uuid import UUID
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Model, ProtectedError, Q, QuerySet
+from django.db.models import CASCADE, Model, ProtectedError, Q, QuerySet
+from django.utils import timezone
 from django.utils.text import capfirst
 
 from scenarios.access import audit
 from scenarios.domain.counts import format_count
+from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import RunState
-from scenarios.models import Approval, DeletionRequest, Fault, Run, Scenario, Suite, SuiteRun
+from scenarios.models import (
+    Approval,
+    DeletionRequest,
+    Delivery,
+    Fault,
+    Run,
+    Scenario,
+    Schedule,
+    ScheduledTime,
+    Suite,
+    SuiteRun,
+    Webhook,
+)
 from scenarios.runs.approval_gate import format_user_name
 
 # What has fewer references is deleted at once.
@@ -31,12 +46,18 @@ REST_SECONDS = 0.02
 FIRST_ROWS, MIN_ROWS, MAX_ROWS = 50, 10, 2_000
 # A watchdog that is at work shows within this time that it is.
 LOOK_SECONDS = 1.0
-Owner = Scenario | User
+Owner = Scenario | User | Schedule | Webhook
+KINDS: Mapping[type[Owner], str] = {
+    Scenario: "scenario",
+    User: "person",
+    Schedule: "schedule",
+    Webhook: "webhook",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Rows that refer to a scenario or person. They outlive it if the field can be empty."""
+    """Rows that refer to what is deleted, and outlive it or not, as Django would have it."""
 
     model: type[Model]
     name: str
@@ -48,13 +69,14 @@ class Reference:
 
     def clear(self, rows: QuerySet[Any]) -> int:
         """Let the rows refer to nobody, or delete them; returns how many."""
-        if self.model._meta.get_field(self.name).null:  # noqa: SLF001 - documented by Django
-            return rows.update(**{self.name: None})
-        return rows.delete()[0]
+        field: Any = self.model._meta.get_field(self.name)  # noqa: SLF001 - documented by Django
+        if field.remote_field.on_delete is CASCADE:
+            return rows.delete()[0]
+        return rows.update(**{self.name: None})
 
 
 ENDED = Q(state=RunState.FINISHED)
-# Those of which there may be many. All others go with the scenario or person.
+# Those of which there may be many. All others go with the row itself.
 REFERENCES: Mapping[type[Owner], Sequence[Reference]] = {
     Scenario: (Reference(Run, "scenario", ENDED),),
     User: (
@@ -66,6 +88,13 @@ REFERENCES: Mapping[type[Owner], Sequence[Reference]] = {
         Reference(Suite.history.model, "history_user"),
         Reference(LogEntry, "user"),
     ),
+    Schedule: (
+        Reference(Run, "schedule", ENDED),
+        Reference(SuiteRun, "schedule"),
+        Reference(ScheduledTime, "schedule"),
+        Reference(Approval, "schedule"),
+    ),
+    Webhook: (Reference(Delivery, "webhook"),),
 }
 
 
@@ -88,25 +117,66 @@ def count_references(owner: Owner) -> int:
     return sum(reference.select(owner).count() for reference in REFERENCES[type(owner)])
 
 
-def delete_person(person: User, *, by: User | None) -> DeletionRequest | None:
-    """Delete the account, or return the request for its deletion; it then cannot be used any more."""
-    with transaction.atomic():
-        person = User.objects.select_for_update().get(pk=person.pk)
-        if (request := DeletionRequest.objects.filter(person=person).first()) is not None:
-            return request
-        if (total := count_references(person)) > MAX_AT_ONCE:
-            User.objects.filter(pk=person.pk).update(is_active=False)
-            return request_deletion(person, total, by=by)
-        person.delete()
+def find_request(owner: Owner) -> DeletionRequest | None:
+    return DeletionRequest.objects.filter(**{KINDS[type(owner)]: owner.pk}).first()
+
+
+@transaction.atomic
+def delete_or_request(owner: Owner, *, by: User | None) -> DeletionRequest | None:
+    """Delete a person, schedule or webhook, or return the request for it; it then does nothing any more.
+
+    None: it is deleted.
+    """
+    # Locked first, so that a watchdog finishes a schedule's turn before, and messages are written before.
+    locked = type(owner)._base_manager.select_for_update().filter(pk=owner.pk).first()  # noqa: SLF001 - documented by Django
+    if locked is None or (request := find_request(locked)) is not None:
+        return None if locked is None else request
+    if (total := count_references(locked)) > MAX_AT_ONCE:
+        request = request_deletion(locked, total, by=by)
+        _put_out_of_use(locked)
+        return request
+    locked.delete()
     return None
+
+
+def _put_out_of_use(owner: Owner) -> None:
+    if isinstance(owner, User):
+        User.objects.filter(pk=owner.pk).update(is_active=False)
+    elif isinstance(owner, Schedule):
+        Schedule.objects.filter(pk=owner.pk).update(is_paused=True, next_at=None)
+    elif isinstance(owner, Webhook):
+        Webhook.objects.filter(pk=owner.pk).update(is_enabled=False)
+
+
+def _is_in_use(owner: Owner) -> bool:
+    if isinstance(owner, Schedule):
+        return not owner.is_paused
+    return (
+        owner.is_active
+        if isinstance(owner, User)
+        else owner.is_enabled
+        if isinstance(owner, Webhook)
+        else True
+    )
+
+
+def _put_into_use(owner: Owner) -> None:
+    """As it was before `_put_out_of_use`. A schedule catches nothing up."""
+    if isinstance(owner, User):
+        User.objects.filter(pk=owner.pk).update(is_active=True)
+    elif isinstance(owner, Webhook):
+        Webhook.objects.filter(pk=owner.pk).update(is_enabled=True)
+    elif isinstance(owner, Schedule):
+        with suppress(InvalidSchedule):  # it stays paused
+            following = owner.timetable().next_after(timezone.now())
+            Schedule.objects.filter(pk=owner.pk).update(is_paused=False, next_at=following)
 
 
 def request_deletion(owner: Owner, total: int, *, by: User | None) -> DeletionRequest:
     """Must be called in a transaction that has locked the owner's row."""
-    kind = "scenario" if isinstance(owner, Scenario) else "person"
     return DeletionRequest.objects.create(
-        was_active=isinstance(owner, User) and owner.is_active,
-        **{kind: owner},
+        **{KINDS[type(owner)]: owner},
+        was_active=_is_in_use(owner),
         requested_by=by,
         requested_by_name=format_user_name(by),
         total=total,
@@ -116,17 +186,17 @@ def request_deletion(owner: Owner, total: int, *, by: User | None) -> DeletionRe
 
 @transaction.atomic
 def withdraw_deletion(owner: Owner) -> DeletionRequest | None:
-    """Keep the scenario or person, with what still refers to it; returns the request as it was.
+    """Keep what is being deleted, with what still refers to it; returns the request as it was.
 
     None: it is not being deleted, or is deleted by now. A batch that is under way is waited for.
     """
-    kind = "scenario" if isinstance(owner, Scenario) else "person"
+    kind = KINDS[type(owner)]
     requests = DeletionRequest.objects.select_for_update(of=("self",)).select_related(kind)
     if (request := requests.filter(**{kind: owner.pk}).first()) is None:
         return None
     request.delete()
     if request.was_active:
-        User.objects.filter(pk=owner.pk).update(is_active=True)
+        _put_into_use(request.owner)
     asked = f"requested by {request.requested_by_name}"
     left = f"{request.left} of {format_count(request.total, 'row')} left"
     audit.note_change(f"deletion of {request.name}", f"{asked}, {left}", "withdrawn")
@@ -153,7 +223,7 @@ def carry_on(key: int, pace: Pace) -> float:
     Returns the seconds to rest before the next batch; 0.0 if there is none, or none now. A watchdog that sees
     another one at work leaves the request to that one, because nobody could write in the rests of both.
     """
-    request = DeletionRequest.objects.select_related("scenario", "person").filter(pk=key).first()
+    request = DeletionRequest.objects.select_related(*KINDS.values()).filter(pk=key).first()
     if request is None:
         return 0.0
     if request.left != pace.left:
@@ -206,9 +276,9 @@ def _clear(key: int, reference: Reference, owner: Owner, keys: Sequence[Any], pa
 def _finish(key: int) -> None:
     if (request := _lock(key)) is None:
         return
-    owner, name, kind, obstacle = request.owner, request.name, "person", ""
+    owner, name, kind, obstacle = request.owner, request.name, request.kind, ""
     if isinstance(owner, Scenario):
-        kind, obstacle = "scenario", find_removal_obstacle(owner)
+        obstacle = find_removal_obstacle(owner)
         owner.changed_by = request.requested_by  # the author of the history's last entry
     if not obstacle:
         try:

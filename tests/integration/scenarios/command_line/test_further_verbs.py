@@ -16,7 +16,7 @@ from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library import services
 from scenarios.management.commands import scenario as command
-from scenarios.models import Fault, Scenario, Schedule, Webhook
+from scenarios.models import Delivery, Fault, Scenario, Schedule, ScheduledTime, Webhook
 from scenarios.models.access import ApiToken
 from scenarios.runs import deletion_requests
 from tests.command_line import CommandLine
@@ -118,7 +118,7 @@ def test_deletion_of_a_scenario_with_many_runs_tells_how_far_it_is(
     for _look_and_batch in range(2):
         assert deletion_requests.carry_on(key, pace)
     told = scenario("delete", NAME, "--json").json["being_deleted"]
-    assert (told["scenario"], told["total"], told["left"]) == (NAME, 1, 0)
+    assert (told["name"], told["total"], told["left"]) == (NAME, 1, 0)
     refused = scenario("run", NAME)
     assert (refused.code, "is being deleted" in refused.err) == (2, True)
     assert not deletion_requests.carry_on(key, pace)
@@ -136,9 +136,9 @@ def test_scenario_that_is_being_deleted_is_kept(
     for _look_and_batch in range(2):
         assert deletion_requests.carry_on(key, pace)
     kept = scenario("keep", NAME)
-    assert (kept.code, "1 of 1 runs no longer refer to it" in kept.out) == (0, True), kept.err
+    assert (kept.code, "1 of 1 rows no longer refer to it" in kept.out) == (0, True), kept.err
     again = scenario("keep", NAME)
-    assert (again.code, "is not being deleted" in again.err) == (2, True)
+    assert (again.code, "is not being deleted" in again.err) == (7, True)
     missing = scenario("keep", "anotter")
     assert (missing.code, "There is no scenario 'anotter'" in missing.err) == (7, True)
     assert scenario("run", NAME, "--detach").code == 0
@@ -191,6 +191,13 @@ def test_webhook_is_added_tested_and_removed(
     assert scenario("webhook", "secret", "chat").out not in ("", added.out)
     refused = scenario("webhook", "add", "other", "--url", "https://elsewhere.example/")
     assert (refused.code, "not allowed" in refused.err) == (2, True)
+    monkeypatch.setattr(deletion_requests, "MAX_AT_ONCE", 0)
+    removed = scenario("webhook", "remove", "chat")
+    assert (removed.code, " are left" in removed.out) == (0, True), removed.err
+    assert "is kept" in scenario("webhook", "keep", "chat").out
+    again = scenario("webhook", "keep", "chat")
+    assert (again.code, "is not being deleted" in again.err) == (7, True)
+    Delivery.objects.all().delete()
     assert scenario("webhook", "remove", "chat").code == 0
     assert not Webhook.objects.exists()
     missing = scenario("webhook", "test", "chat")
@@ -215,7 +222,9 @@ def test_whoami_names_the_user_or_this_command(scenario: CommandLine, way: str) 
     assert scenario("whoami").out.startswith(told["user"])
 
 
-def test_schedule_is_set_by_a_user_shown_and_removed(scenario: CommandLine) -> None:
+def test_schedule_is_set_by_a_user_shown_and_removed(
+    scenario: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     services.register_service("exchange", "http://127.0.0.1:9101")
     store()
     words = (
@@ -242,6 +251,11 @@ def test_schedule_is_set_by_a_user_shown_and_removed(scenario: CommandLine) -> N
     assert started in scenario("status", "latest").out
     assert scenario("schedule", "list", "--json").json["items"][0]["name"] == "nightly"
     assert "is paused" in scenario("schedule", "pause", "nightly").out
+    noted = ScheduledTime.objects.create(schedule=row, due_at=row.changed_at, outcome="skipped")
+    monkeypatch.setattr(deletion_requests, "MAX_AT_ONCE", 0)
+    assert "is being deleted" in scenario("schedule", "remove", "nightly").out
+    assert "is kept" in scenario("schedule", "keep", "nightly").out
+    noted.delete()
     assert scenario("schedule", "remove", "nightly").code == 0
     assert not Schedule.objects.exists()
 

@@ -13,11 +13,11 @@ from scenarios.domain.errors import LeaseLost
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.models import Delivery, Scenario
-from scenarios.notifications.webhooks import delete_webhook
 from scenarios.ports import Event
 from scenarios.runs import commands as run_commands
 from scenarios.runs import faults as fault_commands
 from scenarios.runs import leases, lifecycle
+from scenarios.runs.deletion_requests import delete_or_request
 from scenarios.runs.leases import Claim
 from tests.integration.scenarios.runs.outside_rows import a_webhook, written
 from tests.integration.scenarios.story_rows import SLOWED, Telling
@@ -60,7 +60,7 @@ def test_deleting_a_webhook_waits_for_messages_being_written() -> None:
 
     def delete() -> None:
         try:
-            delete_webhook(webhook)
+            delete_or_request(webhook, by=None)
         finally:
             connection.close()
 
