@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+MAX_SHOWN = 5
 VARIABLES_PREFIX = "body.variables."
 
 
@@ -27,6 +28,19 @@ class CoordinatorError(Exception):
 
     code = ""
     status: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pools of processes: the arguments of a subclass are not those of its text."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(
+    kind: type[CoordinatorError], args: tuple[Any, ...], fields: Mapping[str, Any]
+) -> CoordinatorError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class SettingsError(CoordinatorError):
@@ -67,6 +81,7 @@ class RefusedError(CoordinatorError):
         self, sentence: str, *, status: int, code: str = "", errors: Sequence[Mapping[str, Any]] = ()
     ) -> None:
         super().__init__(sentence)
+        self.sentence = sentence
         self.status = status
         self.code = code
         self.errors = list(errors)
@@ -148,8 +163,18 @@ def build_refusal(
             return InvalidDocumentError(problems, sentence, status=status, code=code, errors=errors)
         if variables := _list_variables(errors):
             return InvalidVariablesError(variables, status=status, code=code, errors=errors)
+        if details := _list_details(errors):
+            error = InvalidRequestError(f"{sentence} {details}", status=status, code=code, errors=errors)
+            error.sentence = sentence
+            return error
     kind = NotSupportedError if code == "no_such_address" else KINDS.get(status, RefusedError)
     return kind(sentence, status=status, code=code, errors=errors)
+
+
+def _list_details(errors: Sequence[Mapping[str, Any]]) -> str:
+    found = [f"{item.get('path', '')}: {item['message']}" for item in errors if "message" in item]
+    more = f", and {len(found) - MAX_SHOWN} more" if len(found) > MAX_SHOWN else ""
+    return "; ".join(found[:MAX_SHOWN]) + more
 
 
 def list_document_problems(errors: Sequence[Mapping[str, Any]]) -> list[Problem]:

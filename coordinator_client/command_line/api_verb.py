@@ -177,7 +177,9 @@ def _write(session: Session, response: "Response") -> None:
 
 def _explain(session: Session, address: str, error: RefusedError) -> None:
     """Each error with its place: the request was written by hand."""
-    sentence = f"There is nothing at '{PREFIX}{address}'." if error.code == "no_such_address" else str(error)
+    sentence = (
+        f"There is nothing at '{PREFIX}{address}'." if error.code == "no_such_address" else error.sentence
+    )
     session.terminal.complain(f"{sentence} ({error.status}{f', {error.code}' if error.code else ''})")
     for item in error.errors:
         hint = f"; {item['hint']}" if item.get("hint") else ""

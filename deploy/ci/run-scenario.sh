@@ -97,6 +97,7 @@ ask() {
 }
 
 for file in "$folder"/*.yaml; do
+    [ -e "$file" ] || give_up "There is no .yaml file in '$folder'."
     answer=$(ask --request PUT --header 'Content-Type: application/yaml' --data-binary "@$file" \
         "$api/scenarios/$(basename "$file" .yaml)") || give_up "$file was not imported: $answer"
 done

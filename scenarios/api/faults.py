@@ -25,7 +25,7 @@ from scenarios.runs import faults as fault_commands
 
 router = Router(tags=["faults"])
 ORDER = Order(("id",), (int,), descending=True)
-NOT_OUTSTANDING = "Fault {0} is {1}: only an outstanding fault can be {2}."
+IN_PROGRESS = "Fault {0} is being undone right now, by its run or by the watchdog; try again in a moment."
 
 
 class RunFault(Schema):
@@ -155,9 +155,7 @@ def retry_undo(request: HttpRequest, number: Path[RowId]) -> FaultRecord:
     """Try the undo again. The watchdog does it within a second; if `host` is set, the one on that host."""
     fault = find_fault(number)
     if not fault_commands.retry_undo(Fault.objects.filter(pk=fault.pk)):
-        raise ConflictError(
-            NOT_OUTSTANDING.format(fault.pk, fault.state, "undone again"), ProblemCode.FAULT_NOT_OUTSTANDING
-        )
+        raise refuse(fault, "undone again")
     return record_fault(find_fault(number))
 
 
@@ -176,9 +174,12 @@ def acknowledge_fault(request: HttpRequest, body: AcknowledgementRequest, number
     if not fault_commands.acknowledge_fault(
         fault, by=caller.user.get_username(), reason=make_storable(body.reason)
     ):
-        raise ConflictError(
-            NOT_OUTSTANDING.format(fault.pk, fault.state, "acknowledged")
-            + " If its undo is in progress, try again in a moment.",
-            ProblemCode.FAULT_NOT_OUTSTANDING,
-        )
+        raise refuse(fault, "acknowledged")
     return record_fault(find_fault(number))
+
+
+def refuse(fault: Fault, what: str) -> ConflictError:
+    sentence = f"Fault {fault.pk} is {fault.state}: only an outstanding fault can be {what}."
+    if fault.state == FaultState.OUTSTANDING:
+        sentence = IN_PROGRESS.format(fault.pk)
+    return ConflictError(sentence, ProblemCode.FAULT_NOT_OUTSTANDING)

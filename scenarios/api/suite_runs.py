@@ -166,7 +166,7 @@ def stop_suite_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
             200: {
                 "description": "The report.",
                 "content": {
-                    "application/xml": {"schema": {"type": "string"}},
+                    "text/xml": {"schema": {"type": "string"}},
                 },
             }
         }
@@ -176,4 +176,4 @@ def stop_suite_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 def get_suite_report(request: HttpRequest, run_id: UUID, query: Query[SuiteReportFormat]) -> HttpResponse:
     """Report the run of a suite as JUnit XML, with a test case for each cell."""
     content = render_junit(find_suite_run(run_id))
-    return HttpResponse(content, content_type="application/xml; charset=utf-8")
+    return HttpResponse(content, content_type="text/xml; charset=utf-8")

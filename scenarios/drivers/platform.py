@@ -43,6 +43,9 @@ class NamedProxy:
     secret: str
 
 
+HOW_TO_REGISTER = "Register services in the admin, or with 'scenario service add'."
+
+
 class RegisteredServices:
     """The registered services and hosts at the time of creation: two short queries instead of some per step.
 
@@ -99,7 +102,7 @@ class RegisteredServices:
             named = sorted(name.removesuffix(ending) for name in self._addresses if name.endswith(ending))
             return explain_missing_service(service, self._environment, named)
         known = ", ".join(sorted(name for name in self._addresses if SEPARATOR not in name)) or "none yet"
-        return f"unknown service {service!r}; registered services: {known}. Register services in the admin."
+        return f"unknown service {service!r}; registered services: {known}. {HOW_TO_REGISTER}"
 
     def find_proxy(self, service: str) -> NamedProxy:
         """How the service names its fault proxy.

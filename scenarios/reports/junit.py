@@ -92,7 +92,9 @@ def _add_regressions(suite: Element, facts: Facts) -> None:
 
 def _add_rollback(suite: Element, facts: Facts) -> None:
     case = _add_case(suite, "nothing is left injected", facts.run.scenario_name, 0.0)
-    if facts.run.rollback == Rollback.DIRTY:
+    if facts.run.state != RunState.FINISHED:
+        SubElement(case, "skipped", message=f"the run is {facts.run.state}")
+    elif facts.run.rollback == Rollback.DIRTY:
         left = "; ".join(f"{fault.action}: {fault.reason}" for fault in facts.history.still_injected)
         SubElement(case, "failure", message=clean_xml_text(f"rollback dirty: {left}"))
     elif facts.run.rollback == Rollback.UNVERIFIED:

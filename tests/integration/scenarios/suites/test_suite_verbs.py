@@ -111,7 +111,7 @@ def test_a_misspelt_name_gets_a_suggestion_and_a_second_run_is_refused(
     assert "is not running" in either("suite", "stop", "shop").out
     for verb in ("show", "stop"):
         missing = either("suite", verb, "shopp")
-        assert (missing.code, "There is no suite 'shopp'; did you mean 'shop'?" in missing.err) == (2, True)
+        assert (missing.code, "There is no suite 'shopp'; did you mean 'shop'?" in missing.err) == (7, True)
 
 
 def test_exported_suites_are_imported_again_unchanged(
