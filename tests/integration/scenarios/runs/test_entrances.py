@@ -58,7 +58,7 @@ def test_the_admin_asks_for_the_variables_and_shows_what_does_not_fit(admin_clie
     assert not Run.objects.exists()
     admin_client.post(page, {"delay_ms": "700", "hold": "3s"})
     run = Run.objects.get()
-    assert run.variables["delay_ms"] == "700"
+    assert run.variables["delay_ms"] == 700
     for name in ("admin:scenarios_run_change", "admin:scenarios_scenario_change"):
         target = run.pk if "run" in name else scenario.pk
         assert admin_client.get(reverse(name, args=[target])).status_code == 200

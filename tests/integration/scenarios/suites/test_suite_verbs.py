@@ -101,7 +101,7 @@ def test_a_misspelt_name_gets_a_suggestion_and_a_second_run_is_refused(
     suite: Suite, either: CommandLine
 ) -> None:
     said = either("suite", "run", "shopp")
-    assert said.code == 2
+    assert said.code == 7
     assert "did you mean 'shop'?" in said.err
     running.start_suite(suite, origin="api")
     again = either("suite", "run", "shop")
