@@ -25,6 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.goals import Goals
+from coordinator_site import __version__
 from tests.servers import base_image, own_programs
 from tests.servers.compose_project import (
     ALERTMANAGER,
@@ -36,18 +37,21 @@ from tests.servers.compose_project import (
     QUEUE,
     ComposeProject,
     way_out,
+    write_compose,
     write_limits,
     write_mounts,
     write_next_release,
 )
 from tests.servers.container_engine import ContainerEngine, docker_engine, podman_engine
+from tests.servers.coordinator import PROJECT
 from tests.servers.loopback import wait_for
 
 LEASE_SECONDS = 15
 ALERT = "CoordinatorOutstandingFault"
-# `podman` on the PATH of podman-compose: the engine of the trial, not that of the machine.
+# `podman` on the PATH of podman-compose: that of the trial, not of the machine. It must not find itself.
 PODMAN = """\
 #!/bin/sh
+export PATH='{path}'
 exec {spaces} sh -c 'cd "$0" && exec "$@"' "$PWD" {words} "$@"
 """
 
@@ -68,14 +72,16 @@ def engine_and_program(name: str, folder: Path) -> Iterator[tuple[ContainerEngin
     with podman_engine(storage_driver="overlay") as engine:
         podman = folder / "podman"
         spaces = engine.podman[: -len(engine.podman_words)]
-        podman.write_text(PODMAN.format(spaces=" ".join(spaces), words=" ".join(engine.podman_words)))
+        words = " ".join(engine.podman_words)
+        podman.write_text(PODMAN.format(path=os.environ["PATH"], spaces=" ".join(spaces), words=words))
         podman.chmod(0o755)
         path = f"PATH={folder}:{os.environ['PATH']}"
         if name == "podman":
             # Its API builds as Docker's did before BuildKit.
             yield engine, ("env", "DOCKER_BUILDKIT=0", "docker-compose")
         else:
-            yield engine, ("env", path, "podman-compose")
+            # Version 1.0 does not fill in a default within a default.
+            yield engine, ("env", path, "PUBLIC_URL=http://localhost:8080", "podman-compose")
 
 
 @contextmanager
@@ -172,6 +178,8 @@ def roll(goals: Goals, system: ComposeProject, folder: Path) -> None:
     goals.at_least("  the run that waited: passed, clean", int(ended == ("passed", "clean")), 1)
     images = {system.find_process(name)[1].rpartition("/")[2] for name in ("web", "worker", "watchdog")}
     goals.at_least("  web, worker and watchdog have the new image", int(images == {NEXT_IMAGE}), 1)
+    if images != {NEXT_IMAGE}:
+        print(f"  but {images}", flush=True)
     goals.at_least("  nothing is left broken", int(system.orders_work()), 1)
     goals.at_most("  outstanding faults", system.count_outstanding(), 0)
 
@@ -184,6 +192,30 @@ def drain(goals: Goals, system: ComposeProject) -> None:
     ended = system.wait_for_end(run)
     goals.at_least("worker drained: its run passed", int(ended == ("passed", "clean")), 1)
     system.up()
+
+
+def try_fault_proxy(goals: Goals, engine: ContainerEngine, folder: Path) -> None:
+    """The image of the fault proxy alone, tried by the program that is beside its Dockerfile."""
+    name = f"fault-proxy:{__version__}"
+    build = {"context": str(PROJECT), "dockerfile": "deploy/fault-proxy/Dockerfile"}
+    file = write_compose(folder / "fault-proxy.json", {"fault-proxy": {"image": name, "build": build}})
+    command = ["docker-compose", "--project-name=fault-proxy", f"--file={file}", "build"]
+    subprocess.run(command, env={**os.environ, "DOCKER_HOST": engine.url}, check=True, timeout=1800)
+    program = str(PROJECT / "deploy" / "fault-proxy" / "try-image.sh")
+    tried = subprocess.run(
+        [*engine.inside, "env", f"DOCKER=docker --host {engine.url}", "bash", program, name],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    pages = re.findall(r"(?m)^(\d{3}) in ", tried.stdout)
+    goals.at_least(
+        "the fault proxy's image: 200, 503 in a fault, 200", int(pages == ["200", "503", "200"]), 1
+    )
+    goals.at_least("  it ends with 0", int("exit code 0" in tried.stdout), 1)
+    if tried.returncode:
+        print(f"{tried.stdout}{tried.stderr}", flush=True)
 
 
 def main() -> int:
@@ -202,6 +234,8 @@ def main() -> int:
         goals.tell("a Debian with Python made, to build on", timed(lambda: import_base(engine)), "s")
         own_programs.make_images(engine)
         system = ComposeProject(engine, write_mounts(folder / "programs.json"), program=program)
+        if chosen == "podman-compose":
+            system.options_of_up = ("--no-deps",)  # which Podman 4.3 cannot follow
         if chosen != "docker":
             stack.enter_context(health_checks(engine))
             system.files.append(write_limits(folder / "limits.json", system.files[:-1]))
@@ -218,6 +252,8 @@ def main() -> int:
             system.files.append(write_limits(folder / "queue-limits.json", [QUEUE]))
         system.up()
         pass_over_api(goals, system, "exchange-latency through RQ on Redis: passed")
+        if chosen == "docker":
+            try_fault_proxy(goals, engine, folder)
         goals.at_most("compose down", timed(lambda: system.compose("down", "--volumes")), 90, "s")
         goals.at_most("containers left", len(engine.list_names()), 0)
     return goals.status

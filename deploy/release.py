@@ -18,6 +18,7 @@ PLACES = {
     SOURCE: rf'__version__ = "{VERSION}"',
     "pyproject.toml": rf"test-coordinator-client=={VERSION}",
     "deploy/container/Dockerfile": rf"(?:--tag test-coordinator:|image\.version=){VERSION}",
+    "deploy/container/cross.Dockerfile": rf"(?:--tag test-coordinator:|image\.version=){VERSION}",
     "deploy/container/compose.yaml": rf"image: test-coordinator:{VERSION}",
     "deploy/container/compose.demo.yaml": rf"image: test-coordinator:{VERSION}",
     "deploy/fault-proxy/Dockerfile": rf"fault-proxy:{VERSION}",

@@ -44,6 +44,28 @@ def build_root(*options: str) -> bytes:
     return done.stdout
 
 
+def unpack_root(architecture: str) -> bytes:
+    """The same for another kind of processor: unpacked alone, because its programs cannot run here."""
+    # In other variants, apt takes what is essential by itself.
+    essential = "base-files,base-passwd,coreutils,dash,libc-bin"
+    list_packages = (
+        'for package in "$1"/var/cache/apt/archives/*.deb; do'
+        ' dpkg-deb --field "$package" | sed "1iStatus: install ok installed"; echo;'
+        ' done >"$1/var/lib/dpkg/status"'
+    )
+    hooks = (
+        'cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"',
+        'cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"',
+        list_packages,
+    )
+    return build_root(
+        "--variant=extract",
+        f"--architectures={architecture}",
+        f"--include={essential}",
+        *(f"--extract-hook={hook}" for hook in hooks),
+    )
+
+
 def _environment() -> dict[str, str]:
     # Temporary folders of pytest may lie where the user of apt cannot look.
     return {**os.environ, "TMPDIR": "/tmp"}  # noqa: S108 - mmdebstrap makes a folder of its own there

@@ -90,6 +90,7 @@ class ComposeProject:
     ) -> None:
         self.engine = engine
         self.files = [*(FOLDER / name for name in FILES), *files]
+        self.options_of_up: Sequence[str] = ()
         self._program = program
         self._token = ""
 
@@ -108,9 +109,14 @@ class ComposeProject:
         assert done.returncode == 0, f"{words}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
         return done.stdout
 
+    def list_services(self) -> list[str]:
+        """Without Grafana. Not by `config --services`, which not every program has."""
+        documents = [yaml.safe_load(file.read_text()) for file in self.files]
+        names = {name: None for document in documents for name in document["services"]}
+        return [name for name in names if name != LEFT_OUT]
+
     def up(self, *options: str) -> None:
-        services = self.compose("config", "--services").split()
-        self.compose("up", "--detach", *options, *(name for name in services if name != LEFT_OUT))
+        self.compose("up", "--detach", *self.options_of_up, *options, *self.list_services())
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
@@ -170,8 +176,7 @@ class ComposeProject:
 
     def find_process(self, service: str) -> tuple[int, str]:
         """The process of the service's container, and the image that it runs."""
-        (container,) = self.compose("ps", "--quiet", service).split()
-        found = self.engine.inspect(container)
+        found = self.engine.inspect(self.engine.find(f"com.docker.compose.service={service}"))
         return int(found["State"]["Pid"]), str(found["Config"]["Image"])
 
     def count_outstanding(self) -> int:

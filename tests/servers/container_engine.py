@@ -152,6 +152,11 @@ class ContainerEngine:
     def list_names(self) -> list[str]:
         return [one["Names"][0].lstrip("/") for one in self.ask("GET", "/containers/json?all=1")]
 
+    def find(self, label: str) -> str:
+        """The id of the one container that runs and has this label."""
+        (found,) = self.ask("GET", f"/containers/json?filters={quote(json.dumps({'label': [label]}))}")
+        return str(found["Id"])
+
     def remove(self, name: str) -> None:
         self.api.ask("DELETE", f"/containers/{quote(name)}?force=1&v=1", seconds=300.0)
 
@@ -172,6 +177,10 @@ class ContainerEngine:
         path = f"/images/create?{urlencode([*words, *(('changes', change) for change in changes)])}"
         self._exchange("POST", path, archive, "application/x-tar")
 
+    def load_image(self, archive: bytes) -> None:
+        """As `docker load`."""
+        self._exchange("POST", "/images/load", archive, "application/x-tar")
+
     def run_inside(self, name: str, *command: str) -> str:
         """What the command writes in the container."""
         words = {"AttachStdout": True, "AttachStderr": True, "Tty": True}
@@ -183,7 +192,7 @@ class ContainerEngine:
         return self._exchange("GET", path, b"", "application/json")
 
     def _exchange(self, method: str, path: str, body: bytes, kind: str) -> str:
-        connection = open_unix(str(self.socket))(300.0)
+        connection = open_unix(str(self.socket))(900.0)
         try:
             connection.request(method, path, body, {"Content-Type": kind})
             response: http.client.HTTPResponse = connection.getresponse()
