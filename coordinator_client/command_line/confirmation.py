@@ -1,4 +1,4 @@
-"""Questions before what cannot be taken back: asked of people at a terminal only, never of scripts."""
+"""Questions before what cannot be undone: asked of people at a terminal only, never of scripts."""
 
 import sys
 from argparse import ArgumentParser
