@@ -35,7 +35,7 @@ BUILD_BASE, BASE, IMAGE = "base-of-this-machine:1", "base-of-arm64:1", "test-coo
 EMULATOR = "qemu-aarch64-static"
 KERNEL = Path("/proc/sys/fs/binfmt_misc")
 NAME = "test-coordinator-arm64"
-# As qemu's own /usr/lib/binfmt.d/qemu-aarch64.conf. F: the program is opened now, outside of the container.
+# As qemu's own /usr/lib/binfmt.d/qemu-aarch64.conf. F: the program is opened now, outside the container.
 MAGIC = r"\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
 MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
 RIGHTS: dict[str, Any] = {"ReadonlyRootfs": True, "Tmpfs": {"/tmp": ""}, "CapDrop": ["ALL"]}  # noqa: S108 - in there
