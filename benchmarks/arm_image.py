@@ -2,7 +2,7 @@
 
 Needs root, what the tests with the marker `compose` need, and qemu-user-static. Builds
 deploy/container/cross.Dockerfile on a Debian for arm64 that is unpacked alone, and starts the image by qemu,
-which is registered in this kernel meanwhile (/proc/sys/fs/binfmt_misc). Exits with 1 if a step misses its goal.
+registered in this kernel meanwhile (/proc/sys/fs/binfmt_misc). Exits with 1 if a step misses its goal.
 """
 
 import hashlib
