@@ -198,8 +198,11 @@ class Run(models.Model):
 
     @property
     def trace_url(self) -> str:
-        """A page that shows the run's trace; "" if none is configured."""
-        return build_trace_url(self.id.hex, build_span_id(self.id, "run"))
+        """A page that shows the run's trace; "" if none is configured.
+
+        Without a span: Jaeger would fold everything below that of the run.
+        """
+        return build_trace_url(self.id.hex)
 
     def find_trace_url(self, topic: Topic, phase: str, name: str) -> str:
         """The same page, at the span of a step or a load of the last attempt."""
