@@ -80,8 +80,7 @@ def engine_and_program(name: str, folder: Path) -> Iterator[tuple[ContainerEngin
             # Its API builds as Docker's did before BuildKit.
             yield engine, ("env", "DOCKER_BUILDKIT=0", "docker-compose")
         else:
-            # Version 1.0 does not fill in a default within a default.
-            yield engine, ("env", path, "PUBLIC_URL=http://localhost:8080", "podman-compose")
+            yield engine, ("env", path, "podman-compose")
 
 
 @contextmanager
