@@ -151,7 +151,7 @@ def test_a_run_that_takes_too_long_is_stopped_but_one_that_is_only_followed_goes
     run_id = scenario("run", LONG_FAULT, "--detach").out.strip()
     followed = scenario("follow", run_id, "--timeout", "1s")
     assert (followed.code, "has not ended within 1s" in followed.err) == (124, True), followed.err
-    assert f"The run continues; stop it with 'manage.py scenario stop {run_id[:8]}'" in followed.err
+    assert f"The run continues; stop it with 'manage.py scenario stop {run_id[:8]} --server " in followed.err
     late = scenario("run", LONG_FAULT, "--timeout", "1s")  # it waits for the service of the first one
     assert (late.code, "ABORTED" in late.out) == (4, True), late.err
     assert "The run has not ended within 1s." in late.err
