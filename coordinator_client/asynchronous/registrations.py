@@ -9,6 +9,8 @@ from coordinator_client.asynchronous.transport import AsyncTransport
 from coordinator_client.parsing import parse, read_field
 from coordinator_client.records import Check, Deletion, Discovery, Host, Schedule, Service
 
+MERGE_PATCH = "application/merge-patch+json"
+
 
 class AsyncServices:
     def __init__(self, transport: AsyncTransport) -> None:
@@ -98,7 +100,8 @@ class AsyncSchedules:
             NotFoundError: there is no such schedule.
         """
         path = f"schedules/{quote_segment(name)}"
-        return parse(Schedule, await self._transport.json("PATCH", path, body=fields))
+        headers = {"Content-Type": MERGE_PATCH}
+        return parse(Schedule, await self._transport.json("PATCH", path, body=fields, headers=headers))
 
     async def delete(self, name: str) -> Deletion | None:
         """Delete the schedule; its runs stay.

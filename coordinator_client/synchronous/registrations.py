@@ -10,6 +10,8 @@ from coordinator_client.synchronous.transport import Transport
 from coordinator_client.parsing import parse, read_field
 from coordinator_client.records import Check, Deletion, Discovery, Host, Schedule, Service
 
+MERGE_PATCH = "application/merge-patch+json"
+
 
 class Services:
     def __init__(self, transport: Transport) -> None:
@@ -97,7 +99,8 @@ class Schedules:
             NotFoundError: there is no such schedule.
         """
         path = f"schedules/{quote_segment(name)}"
-        return parse(Schedule, self._transport.json("PATCH", path, body=fields))
+        headers = {"Content-Type": MERGE_PATCH}
+        return parse(Schedule, self._transport.json("PATCH", path, body=fields, headers=headers))
 
     def delete(self, name: str) -> Deletion | None:
         """Delete the schedule; its runs stay.
