@@ -12,6 +12,7 @@ from typing import Any
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import (
     CommandRefused,
+    NotFound,
     ScenarioNotFound,
     Start,
     TranslationRefused,
@@ -141,8 +142,7 @@ def run(
         )
         started = _start(session, scenario, values, how)
     except ScenarioNotFound:
-        if Path(scenario).is_dir():
-            find_file(Path(scenario))  # raises with a better hint
+        _explain_file(scenario)
         raise
     except TranslationRefused as error:
         return _show_refused_document(session, scenario, error, translated=True)
@@ -151,6 +151,14 @@ def run(
     if detach:
         return _show_started(session, started)
     return _follow_to_end(session, started, junit, quiet=options["wait"], timeout=options["timeout"])
+
+
+def _explain_file(word: str) -> None:
+    """Raise a better error if what is no scenario is a file or a folder."""
+    if Path(word).is_dir():
+        find_file(Path(word))  # raises
+    if Path(word).is_file():
+        raise NotFound(f"There is no scenario {word!r}; to run the file, write './{word}'.")
 
 
 def _show_refused_document(

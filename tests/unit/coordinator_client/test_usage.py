@@ -110,6 +110,10 @@ def test_folder_cannot_be_run_and_a_document_in_it_is_named(
         for folder in ("documents", "./documents", "documents/"):
             code, out, err = call(capsys, "run", folder, "--server", server.url)
             assert (code, out, err) == (2, "", f"'documents' is a folder with 1 document; {example}\n")
+    (tmp_path / "slow").touch()
+    with scripted_api(problem(404, "There is no scenario."), EMPTY) as server:
+        code, _, err = call(capsys, "run", "slow", "--server", server.url)
+        assert (code, err) == (7, "There is no scenario 'slow'; to run the file, write './slow'.\n")
     assert "There is no file or folder 'x.y'." in call(capsys, "run", "x.y", "--server", server.url)[2]
 
 
