@@ -16,6 +16,7 @@ from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.parser import Parser
 
 from scenarios.access.idempotency import KeyUsedOtherwise
+from scenarios.api.field_messages import MAX_NAME_LENGTH_SHOWN, format_path, phrase_message
 from scenarios.api.patterns import HINTS
 from scenarios.api.problem_codes import ProblemCode, find_code
 from scenarios.domain.allow_lists import InvalidEntries
@@ -40,34 +41,6 @@ from scenarios.suites.storage import SuiteIsRunning
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
-MAX_NAME_LENGTH_SHOWN = 200
-# By pydantic's kind of error, where its own message does not say what to write.
-MESSAGES = {
-    "missing": "required",
-    "extra_forbidden": "unknown field",
-    "model_type": "expected a JSON object",
-    "model_attributes_type": "expected a JSON object",
-    "dict_type": "expected a JSON object",
-    "list_type": "expected a list",
-    "string_type": "expected text",
-    "int_type": "expected a whole number",
-    "int_parsing": "expected a whole number",
-    "float_type": "expected a number",
-    "bool_type": "expected true or false",
-    "none_required": "expected null",
-    "string_pattern_mismatch": "invalid value",
-    "uuid_parsing": "expected a whole id; GET /api/v1/runs?id=BEGINNING finds runs by a part of it",
-    "timezone_aware": "the offset from UTC is missing; add Z or, for example, +02:00",
-}
-# The rest of pydantic's messages, as sentences begin here.
-PHRASES = (
-    ("Value error, ", ""),
-    ("Input should be '", "choose one of '"),
-    ("Input should be ", "must be "),
-    ("String should ", "must "),
-    ("List should ", "must "),
-)
-QUERY_PARAMETERS = (["filters"], ["query"])
 
 
 class ProblemAt(Schema):
@@ -161,26 +134,11 @@ def list_problems(error: ValidationError) -> list[ProblemAt]:
     return [
         ProblemAt(
             path=format_path(item["loc"]),
-            message=MESSAGES.get(item["type"]) or phrase_message(str(item["msg"])),
+            message=phrase_message(item["type"], item["msg"]),
             hint=HINTS.get(item.get("ctx", {}).get("pattern", ""), ""),
         )
         for item in error.errors
     ]
-
-
-def phrase_message(text: str) -> str:
-    for beginning, words in PHRASES:
-        if text.startswith(beginning):
-            return words + text.removeprefix(beginning)
-    return text
-
-
-def format_path(location: Sequence[int | str]) -> str:
-    """Leaves out the name of the function's parameter for the whole body, or for all filters."""
-    place, *names = map(str, location)
-    if place == "body" or names in QUERY_PARAMETERS:
-        del names[:1]
-    return ".".join([place, *names])[:MAX_NAME_LENGTH_SHOWN]
 
 
 def describe_invalid_document(error: InvalidDocument) -> HttpResponse:

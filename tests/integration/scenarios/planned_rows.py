@@ -1,6 +1,8 @@
 """A scenario on a service, people who may do something, and schedules of it, for tests of what is planned."""
 
+import os
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
@@ -65,5 +67,11 @@ def scheduled(by: User | None, *, due: datetime | None = None, **fields: Any) ->
 
 
 def minute(ago: int = 0) -> datetime:
-    """A whole minute, so many ago."""
-    return timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=ago)
+    """So many minutes before the one in which the test has asked first: for a slow test, none begins."""
+    test, _, _phase = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")
+    return _find_minute(test) - timedelta(minutes=ago)
+
+
+@cache
+def _find_minute(_test: str) -> datetime:
+    return timezone.now().replace(second=0, microsecond=0)

@@ -136,7 +136,7 @@ def test_the_page_tells_what_came_of_its_times_and_what_stands_in_its_way(
     admin_client: Client, admin: User
 ) -> None:
     schedule = scheduled(admin, due=minute())
-    due.start_due(timezone.now())
+    due.start_due(minute())
     content = shown(admin_client, schedule)
     assert "started" in content
     assert "No run would start now: its run break-exchange" in content
@@ -178,7 +178,7 @@ def test_a_list_asks_not_once_for_each_row(
     for number in range(12):
         asked_run(admin)
         scheduled(admin, due=minute(), name=f"number-{number}")
-    due.start_due(timezone.now())
+    due.start_due(minute())
     with django_assert_max_num_queries(at_most):
         assert admin_client.get(f"/admin/scenarios/{page}/").status_code == 200
 

@@ -217,7 +217,7 @@ def reasons(schedule: Schedule) -> list[str]:
 
 def test_a_schedule_is_approved_once_and_then_needs_nobody(schedule: Schedule, bob: User) -> None:
     approvals.approve(schedule.approvals.get(), by=bob)
-    due.start_due(timezone.now())
+    due.start_due(minute())
     run = Run.objects.get()
     assert run.state == RunState.QUEUED
     assert read_approval(run).decided_by_name == "bob"
@@ -226,7 +226,7 @@ def test_a_schedule_is_approved_once_and_then_needs_nobody(schedule: Schedule, b
 
 
 def test_a_schedule_that_is_not_approved_is_skipped_with_the_reason(schedule: Schedule) -> None:
-    due.start_due(timezone.now())
+    due.start_due(minute())
     assert not Run.objects.exists()
     assert "the approval of the schedule is missing" in reasons(schedule)[0]
 
@@ -251,7 +251,7 @@ def test_any_change_of_the_approved_schedule_asks_again(
     due.request_approvals()
     assert schedule.approvals.pending().count() == 1
     Schedule.objects.update(next_at=minute())
-    due.start_due(timezone.now())
+    due.start_due(minute())
     assert not Run.objects.exists()
 
 

@@ -110,7 +110,7 @@ def test_another_document_is_never_started_with_the_approval(
 ) -> None:
     changes = {"before": nothing, "after": nothing, moment: store(OTHER)}
     interrupted(module, name, **changes)
-    due.start_due(timezone.now())
+    due.start_due(minute())
     assert [run.document for run in Run.objects.all()] in ([], [DOCUMENT])
 
 
@@ -120,7 +120,7 @@ def test_nor_is_one_that_was_stored_for_a_moment(
 ) -> None:
     stored(OTHER)
     interrupted(module, name, before=store(DOCUMENT), after=store(OTHER))
-    due.start_due(timezone.now())
+    due.start_due(minute())
     assert [run.document for run in Run.objects.all()] in ([], [DOCUMENT])
 
 
@@ -136,6 +136,6 @@ def test_variables_that_were_saved_after_the_look_need_their_own_approval(
 
 
 def test_the_approved_document_is_started_with_its_approval(schedule: Schedule) -> None:
-    due.start_due(timezone.now())
+    due.start_due(minute())
     run = Run.objects.get()
     assert (run.document, read_approval(run).decided_by_name) == (DOCUMENT, "bob")

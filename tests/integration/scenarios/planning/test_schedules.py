@@ -44,7 +44,7 @@ def only_reason(schedule: Schedule) -> str:
 
 def test_a_due_schedule_starts_its_run_and_waits_for_the_next_time(ann: User) -> None:
     schedule = scheduled(ann, due=minute(), variables={"delay": 7})
-    assert planning_due.start_due(timezone.now()) == 1
+    assert planning_due.start_due(minute()) == 1
     run = Run.objects.get()
     assert (run.schedule, run.started_by, run.started_from) == (schedule, ann, "schedule")
     assert (run.variables, run.state) == ({"delay": 7}, RunState.QUEUED)
@@ -52,7 +52,7 @@ def test_a_due_schedule_starts_its_run_and_waits_for_the_next_time(ann: User) ->
     schedule.refresh_from_db()
     assert schedule.next_at is not None
     assert schedule.next_at > timezone.now()
-    assert planning_due.start_due(timezone.now()) == 0
+    assert planning_due.start_due(minute()) == 0
 
 
 def test_a_grace_of_more_than_a_day_is_refused_and_one_that_is_stored_stops_nobody(ann: User) -> None:
@@ -60,7 +60,7 @@ def test_a_grace_of_more_than_a_day_is_refused_and_one_that_is_stored_stops_nobo
         scheduled(ann, grace_minutes=1441)
     assert refused.value.errors == {"grace_minutes": "Enter at most 1440 minutes (one day)."}
     Schedule.objects.filter(pk=scheduled(ann, due=minute()).pk).update(grace_minutes=2**31 - 1)
-    assert planning_due.start_due(timezone.now()) == 1
+    assert planning_due.start_due(minute()) == 1
     assert Run.objects.count() == 1
 
 
@@ -78,14 +78,14 @@ def test_outcomes_of_due_times_are_counted(
 ) -> None:
     scheduled(ann, due=minute(), name="counted")
     with django_capture_on_commit_callbacks(execute=True):
-        planning_due.start_due(timezone.now())
+        planning_due.start_due(minute())
     exposition = get_metrics().get_http_handler()()
     assert value(exposition, "scenario_scheduled_times_total", schedule="counted", outcome="started") == 1
 
 
 def test_only_the_last_missed_time_within_the_grace_is_caught_up(ann: User) -> None:
     schedule = scheduled(ann, due=minute(600), cron="*/10 * * * *", grace_minutes=15)
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     caught_up, missed = noted(schedule)
     assert caught_up[0] == "started"
     assert missed[0] == "skipped"
@@ -96,13 +96,13 @@ def test_only_the_last_missed_time_within_the_grace_is_caught_up(ann: User) -> N
 def test_a_time_missed_for_longer_than_the_grace_is_skipped_with_the_reason(ann: User) -> None:
     schedule = scheduled(ann, due=minute(180), cron="0 0 1 1 *", grace_minutes=15)
     Schedule.objects.filter(pk=schedule.pk).update(cron=f"{minute(180):%M %H} * * *")
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     assert only_reason(schedule) == "missed: no watchdog was running"
 
 
 def test_missed_times_are_counted_up_to_a_thousand(ann: User) -> None:
     schedule = scheduled(ann, due=minute(60 * 24 * 30))
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     assert noted(schedule)[-1][1].startswith("at least 1000 missed")
     assert ScheduledTime.objects.count() == 2
 
@@ -110,15 +110,15 @@ def test_missed_times_are_counted_up_to_a_thousand(ann: User) -> None:
 def test_times_due_during_a_pause_are_not_caught_up(ann: User) -> None:
     schedule = scheduled(ann, due=minute(2))
     schedules.pause(schedule, paused=True)
-    assert planning_due.start_due(timezone.now()) == 0
+    assert planning_due.start_due(minute()) == 0
     schedules.pause(schedule, paused=False)
-    assert planning_due.start_due(timezone.now()) == 0
+    assert planning_due.start_due(minute()) == 0
     assert noted(schedule) == []
 
 
 def test_it_is_skipped_while_its_last_run_has_not_ended(ann: User) -> None:
     schedule = scheduled(ann, due=minute())
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     Schedule.objects.update(next_at=minute(1))
     planning_due.start_due(timezone.now() - timedelta(minutes=1))
     assert f"its run {Run.objects.get()} has not ended (queued)" in [reason for _, reason in noted(schedule)]
@@ -127,14 +127,14 @@ def test_it_is_skipped_while_its_last_run_has_not_ended(ann: User) -> None:
 def test_it_is_skipped_under_the_global_stop(ann: User) -> None:
     schedule = scheduled(ann, due=minute())
     global_stop.pull_global_stop(by="bob", reason="an incident")
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     assert only_reason(schedule) == "the global stop, pulled by bob (an incident)"
 
 
 def test_it_is_skipped_when_its_scenario_was_deleted_and_goes_on_when_it_is_there_again(ann: User) -> None:
     schedule = scheduled(ann, due=minute())
     Scenario.objects.all().delete()
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     assert only_reason(schedule) == "there is no scenario 'break-exchange'"
     stored()
     Schedule.objects.update(next_at=minute() + timedelta(minutes=1))
@@ -145,14 +145,14 @@ def test_it_is_skipped_when_its_scenario_was_deleted_and_goes_on_when_it_is_ther
 def test_it_is_skipped_when_its_scenario_no_longer_fits(ann: User) -> None:
     schedule = scheduled(ann, due=minute())
     Scenario.objects.update(document=DOCUMENT.replace("method: POST", "metod: POST"))
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     assert "did you mean 'method'?" in only_reason(schedule)
 
 
 def test_it_is_skipped_when_its_variables_no_longer_fit(ann: User) -> None:
     schedule = scheduled(ann, due=minute(), variables={"delay": 7})
     stored(DOCUMENT.replace("max: 100", "max: 6"))
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     assert "it must be at most 6" in only_reason(schedule)
 
 
@@ -165,7 +165,7 @@ def test_schedule_is_skipped_if_its_author_may_no_longer_run_scenarios(ann: User
         User.objects.update(is_active=False)
     else:
         ann.user_permissions.clear()
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     assert "someone who may must save it again" in only_reason(schedule)
 
 
@@ -196,7 +196,7 @@ def test_a_broken_time_zone_pauses_its_schedule_and_keeps_no_other_from_starting
     broken = scheduled(ann, due=minute(), name="broken")
     scheduled(ann, due=minute(), name="whole")
     Schedule.objects.filter(pk=broken.pk).update(time_zone="Mars/Olympus")
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     assert Run.objects.count() == 1
     assert Schedule.objects.get(pk=broken.pk).is_paused
 
@@ -219,7 +219,7 @@ def test_an_invalid_schedule_is_not_stored(ann: User, fields: dict[str, Any], fi
 
 def test_runs_outlive_their_schedule(ann: User) -> None:
     schedule = scheduled(ann, due=minute())
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     schedule.delete()
     assert Run.objects.get().schedule is None
 
@@ -250,5 +250,5 @@ def test_one_of_four_concurrent_watchdogs_starts_the_run() -> None:
 def test_a_run_of_a_person_keeps_no_schedule_from_starting(ann: User) -> None:
     asked_run(ann)
     schedule = scheduled(ann, due=minute())
-    planning_due.start_due(timezone.now())
+    planning_due.start_due(minute())
     assert noted(schedule) == [("started", "")]

@@ -257,7 +257,7 @@ def make_schedule(environment: str, **fields: Any) -> Schedule:
 def start_due(schedule: Schedule) -> Run | None:
     this_minute = timezone.now().replace(second=0, microsecond=0)
     Schedule.objects.filter(pk=schedule.pk).update(next_at=this_minute)
-    due.start_due(timezone.now())
+    due.start_due(this_minute)
     return Run.objects.order_by("-queued_at").first()
 
 

@@ -8,7 +8,6 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone
 
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
@@ -18,6 +17,7 @@ from scenarios.planning import schedules
 from scenarios.planning.due import start_due
 from scenarios.suites.running import start_suite
 from scenarios.supervision.gauges import read_gauges
+from tests.integration.scenarios.planned_rows import minute
 from tests.integration.scenarios.suites.matrix_rows import prove
 from tests.integration.scenarios.suites.suite_rows import (
     REFUSED,
@@ -43,13 +43,13 @@ def make_due_schedule() -> Schedule:
     ada = User.objects.create_superuser("ada")
     schedule = Schedule(name="nightly", suite_name="shop", cron=EVERY_MINUTE)
     schedules.save_schedule(schedule, by=ada)
-    Schedule.objects.update(next_at=timezone.now().replace(second=0, microsecond=0))
+    Schedule.objects.update(next_at=minute())
     return Schedule.objects.get()
 
 
 def test_a_schedule_runs_a_suite_in_the_name_of_its_author(suite: Suite) -> None:
     schedule = make_due_schedule()
-    start_due(timezone.now())
+    start_due(minute())
     suite_run = SuiteRun.objects.get()
     assert (suite_run.schedule, suite_run.started_from) == (schedule, "schedule")
     assert suite_run.started_by == schedule.changed_by
@@ -60,11 +60,11 @@ def test_a_schedule_runs_a_suite_in_the_name_of_its_author(suite: Suite) -> None
 def test_a_schedule_skips_its_time_while_the_suite_runs_or_is_not_stored(suite: Suite) -> None:
     schedule = make_due_schedule()
     going_on = start_suite(suite, origin="cli")
-    start_due(timezone.now())
+    start_due(minute())
     assert going_on.short_id in schedule.times.get().reason
     SuiteRun.objects.all().delete()
     suite.delete()
-    later = timezone.now() + timedelta(minutes=2)
+    later = minute() + timedelta(minutes=2)
     start_due(later)
     assert schedule.times.first().reason == "there is no suite 'shop'"  # type: ignore[union-attr]
     assert not SuiteRun.objects.exists()
