@@ -87,17 +87,18 @@ def _build_profile(tables: Mapping[str, Any], name: str, authority: str, *, is_n
 
 
 def _find_table_of(address: str) -> Mapping[str, Any]:
-    """The only profile of this server; an empty table if there is none, or several."""
+    """The default profile if it has this server, or the only one that has it; else an empty table."""
     try:
         tables = read_profiles()
     except SettingsError:  # which is not needed, as the server is given
         return {}
-    found: list[Mapping[str, Any]] = [
-        table
-        for table in tables.values()
+    found: dict[str, Mapping[str, Any]] = {
+        name: table
+        for name, table in tables.items()
         if isinstance(table, dict) and str(table.get("server", "")).rstrip("/") == address.rstrip("/")
-    ]
-    return found[0] if len(found) == 1 else {}
+    }
+    default = found.get(str(tables.get("default", "")))
+    return default or (next(iter(found.values())) if len(found) == 1 else {})
 
 
 def _find_table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:

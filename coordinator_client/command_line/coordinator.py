@@ -246,8 +246,9 @@ class Coordinator(Registrations, Environments, AllowLists, Decisions, Editing, F
 
     def find_run(self, run_id: str) -> Run: ...
 
-    def watch(self, run_id: str, after: int) -> Iterator[Event | None]:
-        """Yield the events after that number as they happen, until the run has ended; None in between.
+    def watch(self, run_id: str, after: int, until: float | None = None) -> Iterator[Event | None]:
+        """Yield the events after that number as they happen, until the run has ended; None in between, and at
+        `until`, which is a time of `time.monotonic`.
 
         Raises:
             UnavailableError: the coordinator has not responded for a minute.

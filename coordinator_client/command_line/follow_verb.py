@@ -39,7 +39,7 @@ def follow(session: Session, run: str, *, after: int, timeout: float | None, **_
     deadline = None if timeout is None else Deadline(timeout)
     try:
         with terminal.status(f"{escape_text(found.scenario)} · Ctrl-C exits; the run continues"):
-            for event in session.coordinator.watch(found.id, after):
+            for event in session.coordinator.watch(found.id, after, deadline.until if deadline else None):
                 if event is None:
                     terminal.check_reader()
                 else:

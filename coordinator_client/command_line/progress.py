@@ -55,11 +55,11 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._until = time.monotonic() + seconds
+        self.until = time.monotonic() + seconds
 
     def check(self) -> None:
         """Raise WaitTimeoutError once it has passed."""
-        if time.monotonic() > self._until:
+        if time.monotonic() >= self.until:
             raise WaitTimeoutError(f"The run has not ended within {format_duration(self._seconds)}.")
 
 
@@ -89,7 +89,8 @@ class Progress:
         """
         quiet_since = time.monotonic()
         with self._terminal.status(self._clock):
-            for event in self._coordinator.watch(self._run_id, self._last):
+            until = deadline.until if deadline is not None else None
+            for event in self._coordinator.watch(self._run_id, self._last, until):
                 if event is not None:
                     quiet_since = time.monotonic()
                     self._last = event.sequence

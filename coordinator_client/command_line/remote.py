@@ -214,13 +214,15 @@ class RemoteCoordinator(
     def find_run(self, run_id: str) -> Run:
         return self._client.runs.get(run_id)
 
-    def watch(self, run_id: str, after: int) -> Iterator[Event | None]:
+    def watch(self, run_id: str, after: int, until: float | None = None) -> Iterator[Event | None]:
         followed = FollowedRun(run_id, after)
         begun_at = after
         while not followed.has_ended:
             has_begun = followed.last > begun_at
-            until = None if has_begun else time.monotonic() + WAITING_LOOK_SECONDS
-            yield from self._client.runs.watch(followed, until=until)
+            next_look = until if has_begun else time.monotonic() + WAITING_LOOK_SECONDS
+            yield from self._client.runs.watch(followed, until=next_look)
+            if next_look is not None and not followed.has_ended:
+                yield None
 
     def explain_missing_worker(self, run: Run) -> str:
         if run.waiting_for:

@@ -127,7 +127,7 @@ def set_schedule(
         **{name: options[name] for name in names},
     )
     saved = session.coordinator.save_schedule(request, by)
-    words = f"{escape_text(saved.name)} is stored; its next time is {format_next_time(saved)} UTC."
+    words = f"{escape_text(saved.name)} is stored; {describe_next_time(saved)}."
     session.terminal.result(saved, words)
     return exit_codes.DONE
 
@@ -146,16 +146,23 @@ def keep_schedule(session: Session, schedule: str, **_options: Any) -> int:
 def pause_schedule(session: Session, schedule: str, **_options: Any) -> int:
     paused = session.coordinator.pause_schedule(schedule, paused=True)
     session.terminal.result(
-        paused, f"{escape_text(paused.name)} is paused; resume it with {quote_command('resume')}."
+        paused,
+        f"{escape_text(paused.name)} is paused; resume it with {quote_command(f'resume {paused.name}')}.",
     )
     return exit_codes.DONE
 
 
 def resume_schedule(session: Session, schedule: str, **_options: Any) -> int:
     resumed = session.coordinator.pause_schedule(schedule, paused=False)
-    words = f"{escape_text(resumed.name)} is resumed; its next time is {format_next_time(resumed)} UTC."
+    words = f"{escape_text(resumed.name)} is resumed; {describe_next_time(resumed)}."
     session.terminal.result(resumed, words)
     return exit_codes.DONE
+
+
+def describe_next_time(schedule: Schedule) -> str:
+    if schedule.paused:
+        return f"it is paused; resume it with {quote_command(f'resume {schedule.name}')}"
+    return f"its next time is {format_next_time(schedule)} UTC"
 
 
 def format_next_time(schedule: Schedule) -> str:

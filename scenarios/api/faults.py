@@ -17,7 +17,7 @@ from scenarios.api.names import Int64, RowId, find_fault
 from scenarios.api.paging import Filters, Flag, Order, Text, build_page
 from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import ConflictError, Problem
-from scenarios.domain.outcomes import FaultState
+from scenarios.domain.outcomes import FaultState, RunState
 from scenarios.domain.outputs import make_storable
 from scenarios.models import Fault, FaultQuerySet
 from scenarios.published.records import FaultRecord, record_fault
@@ -25,7 +25,8 @@ from scenarios.runs import faults as fault_commands
 
 router = Router(tags=["faults"])
 ORDER = Order(("id",), (int,), descending=True)
-IN_PROGRESS = "Fault {0} is being undone right now, by its run or by the watchdog; try again in a moment."
+UNDONE_BY_RUN = "The run of fault {0} has not ended, and still tries the undo; stop it, or wait for its end."
+IN_PROGRESS = "The watchdog is trying the undo of fault {0} right now; try again in a moment."
 
 
 class RunFault(Schema):
@@ -181,5 +182,6 @@ def acknowledge_fault(request: HttpRequest, body: AcknowledgementRequest, number
 def refuse(fault: Fault, what: str) -> ConflictError:
     sentence = f"Fault {fault.pk} is {fault.state}: only an outstanding fault can be {what}."
     if fault.state == FaultState.OUTSTANDING:
-        sentence = IN_PROGRESS.format(fault.pk)
+        words = IN_PROGRESS if fault.run.state == RunState.FINISHED else UNDONE_BY_RUN
+        sentence = words.format(fault.pk)
     return ConflictError(sentence, ProblemCode.FAULT_NOT_OUTSTANDING)

@@ -187,7 +187,8 @@ class LocalCoordinator(
     def find_run(self, run_id: str) -> Run:
         return describe_run(get_run(run_id))
 
-    def watch(self, run_id: str, after: int) -> Iterator[Event | None]:
+    def watch(self, run_id: str, after: int, until: float | None = None) -> Iterator[Event | None]:
+        del until  # it yields None often anyway
         while True:
             # The run is read before its events, so that none of the last ones is missed.
             run = self.find_run(run_id)

@@ -125,7 +125,7 @@ def start_scheduled_run(
         scenario_name=document.name,
         document=document.source,
         included=read_included(document) or None,
-        variables=dict(variables),
+        variables=read_given(document.variables, variables),
         environment=schedule.environment,
         services=services,
         targets=admission.collect_targets(

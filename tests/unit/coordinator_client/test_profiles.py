@@ -90,6 +90,8 @@ def test_server_that_one_profile_has_gets_its_token_and_authority(file: Path, tm
     with file.open("a") as opened:
         opened.write('[again]\nserver = "https://production.example"\ntoken = "tc_again"\n')
     assert read_profile(server="https://production.example").token == ""
+    file.write_text(file.read_text().replace('default = "staging"', 'default = "again"'))
+    assert read_profile(server="https://production.example").token == "tc_again"
     file.chmod(0o644)
     assert read_profile(server="https://staging.example").token == ""
 
