@@ -47,7 +47,9 @@ def stop_run(session: Session, run: str, *, everything: bool, reason: str, yes: 
     if everything == bool(run):
         raise CommandRefused("Give either the id of a run or '--all'.")
     if everything:
-        confirm(session.terminal, "Stop all runs, and let none begin until the release?", yes=yes)
+        confirm(
+            session.terminal, "Stop all runs that have begun, and let none begin until the release?", yes=yes
+        )
         return _stop_all(session, reason)
     found = session.coordinator.find_run(session.coordinator.find_run_id(run))
     if not session.coordinator.stop_run(found.id):
@@ -70,7 +72,8 @@ def _stop_all(session: Session, reason: str) -> int:
     )
     session.terminal.result(
         {"stopped_runs": stopped},
-        f"Pulled the global stop; {effect}. No run begins until {quote_command('release')}.",
+        f"Pulled the global stop; {effect}. No run begins until {quote_command('release')}; "
+        "those that wait begin then.",
     )
     return exit_codes.DONE
 
