@@ -49,6 +49,23 @@ SAME_QUERIES = (
     "scenarios/runs/test_services_of_host_faults.py",
     "scenarios/runs/test_steps_on_this_host.py",
 )
+STANDS_STILL_IN_A_TRANSACTION = """
+import psycopg
+from django.db import Error, connection, transaction
+from scenarios.database import idle_transactions
+
+idle_transactions.MAX_IDLE_SECONDS = 0.2
+idle_transactions.limit_idle_transactions()
+try:
+    with transaction.atomic(), connection.cursor() as cursor, psycopg.connect(URL) as other:
+        cursor.execute("SELECT pg_advisory_xact_lock(7)")
+        other.execute("SET lock_timeout = '100s'")
+        other.execute("SELECT pg_advisory_xact_lock(7)")
+        print("free")
+        cursor.execute("SELECT 1")
+except Error as error:
+    print("idle-in-transaction" in str(error) or type(error).__name__)
+"""
 USERS = """
 from django.contrib.auth.models import User
 for name in ("one", "load"):
@@ -139,3 +156,12 @@ def test_readers_of_rows_by_id_lose_none_that_become_visible_late(
         complete, is_needed = system.manage("shell", "--no-imports", "-c", script).split()
     assert complete == "True"
     assert is_needed == "True", "a reader that goes on after the newest id would have found every row, too"
+
+
+def test_a_process_that_stands_still_in_a_transaction_loses_its_locks(
+    tmp_path: Path, postgresql_server: PostgreSQL
+) -> None:
+    address = postgresql_server.new_database()
+    with coordinator(tmp_path, DATABASE_URL=address) as system:
+        script = f"URL = {address!r}\n{STANDS_STILL_IN_A_TRANSACTION}"
+        assert system.manage("shell", "--no-imports", "-c", script).split() == ["free", "True"]
