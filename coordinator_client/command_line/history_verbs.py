@@ -11,6 +11,7 @@ from coordinator_client.command_line.files import replace_file
 from coordinator_client.command_line.moments import parse_moment
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.verbs import Session, add_completed, add_run, add_verb, parse_number
+from coordinator_client.command_line.wording import format_value
 from coordinator_client.records import OUTCOMES, REPORT_FORMATS, ROLLBACKS, STATES, Fault, Run
 
 STATUSES = (*STATES, *OUTCOMES)
@@ -151,7 +152,7 @@ def _describe_run(run: Run) -> list[str]:
         ("Stopping", "its faults are being undone" if run.stopping and not run.has_ended else ""),
         *((f"{name} (UTC)", f"{moment:%Y-%m-%d %H:%M:%S}") for name, moment in times if moment),
         ("Requested", f"{run.origin}{by}"),
-        ("Variables", ", ".join(f"{name}={value}" for name, value in run.variables.items())),
+        ("Variables", ", ".join(f"{name}={format_value(value)}" for name, value in run.variables.items())),
         ("Page", run.url),
     ]
     head = f"[bold]{escape_text(run.scenario)}[/bold], run {run.id}: [bold]{escape_text(run.verdict)}[/bold]"

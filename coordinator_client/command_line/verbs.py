@@ -17,7 +17,7 @@ RUN_HELP = "The id of the run, or the beginning of it, or 'latest'."
 VARIABLE_HELP = (
     "Set a variable of the scenario; NAME alone takes the value of the environment variable. Can be repeated."
 )
-SERVER_HELP = "Use the API of this coordinator; the token is read from TEST_COORDINATOR_TOKEN."
+SERVER_HELP = "Use the API of this coordinator, with the token of TEST_COORDINATOR_TOKEN or of its profile."
 PROFILE_HELP = "Use the coordinator and the token of this profile."
 PERSON_HELP = "On this machine only: the user to act as (default: the one with the name of your account)."
 AUTHORITY_HELP = "Trust the certificates of this private authority only (default: those of the system)."

@@ -1,5 +1,7 @@
 """What sentences have in common: the name of the program, counts and durations."""
 
+import json
+
 _program = "test-coordinator"
 _place = ""
 _SECOND = 1_000_000  # in microseconds
@@ -30,6 +32,11 @@ def quote_command(words: str) -> str:
 def format_count(number: int, thing: str, things: str = "") -> str:
     """For example 'no run', '1 run' or '2 runs'."""
     return f"{number or 'no'} {(things or f'{thing}s') if number > 1 else thing}"
+
+
+def format_value(value: object) -> str:
+    """The value of a variable as it is written: `true`, and text without quotes."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def format_duration(seconds: float) -> str:

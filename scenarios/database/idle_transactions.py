@@ -1,7 +1,7 @@
 """A process that stands still in the middle of a transaction must not keep its locks for ever.
 
-A worker that is stopped, or whose machine is paused, holds the row of its run: nobody
-can take the run over and undo its faults until it goes on. PostgreSQL ends such a session instead.
+A worker that is stopped, or whose machine is paused, holds the row of its run: nobody can take the run over
+and undo its faults until it goes on. PostgreSQL ends such a session instead.
 """
 
 from typing import Any
