@@ -59,7 +59,7 @@ def read_profile(name: str = "", *, server: str = "", authority: str = "") -> Pr
     address = server or ("" if wanted else os.environ.get(SERVER_VARIABLE, ""))
     if address:
         source = "--server" if server else SERVER_VARIABLE
-        table = _find_table_of(address)
+        table = _find_server_table(address)
         return Profile(address, _find_token(table), _find_authority(authority, table), source)
     tables = read_profiles()
     default = str(tables.get("default", ""))
@@ -86,7 +86,7 @@ def _build_profile(tables: Mapping[str, Any], name: str, authority: str, *, is_n
     return Profile(address, token, _find_authority(authority, table), f"profile {name}")
 
 
-def _find_table_of(address: str) -> Mapping[str, Any]:
+def _find_server_table(address: str) -> Mapping[str, Any]:
     """The default profile if it has this server, or the only one that has it; else an empty table."""
     try:
         tables = read_profiles()

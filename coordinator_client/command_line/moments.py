@@ -32,7 +32,7 @@ def parse_duration(text: str) -> float:
     """Seconds, from `90s`, `10m` or `1h30m`.
 
     Raises:
-        ArgumentTypeError: it is none, or zero.
+        ArgumentTypeError: it is not a duration, or it is zero.
     """
     amounts = _AMOUNT.findall(text) if _DURATION.fullmatch(text) else []
     seconds = sum((timedelta(**{UNITS[unit]: int(amount)}) for amount, unit in amounts), timedelta())
