@@ -7,7 +7,7 @@ from zlib import crc32
 
 from django.http import HttpRequest
 
-from scenarios.control_room import home_queries
+from scenarios.control_room import daily_runs, home_queries
 from scenarios.control_room.system_state import Part, describe_processes, describe_retries
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState
 from scenarios.domain.suite_states import ShownState
@@ -22,7 +22,7 @@ MAX_SUITES = 6
 
 def build_home(request: HttpRequest) -> dict[str, Any]:
     """The whole page, for those who may view runs, faults and scenarios."""
-    days = home_queries.runs_per_day()
+    days = daily_runs.runs_per_day()
     now = build_now(request)
     return {
         **now,
@@ -32,7 +32,7 @@ def build_home(request: HttpRequest) -> dict[str, Any]:
         "matrices": read_small_matrices(MAX_SUITES),
         "states": list(ShownState),
         "chart": days_chart(days),
-        "shares": home_queries.compute_shares(days),
+        "shares": daily_runs.compute_shares(days),
         "scenarios": home_queries.list_last_runs(),
         "scenario_count": Scenario.objects.count(),
     }

@@ -1,28 +1,17 @@
 """Queries for Home and the lists, a few for many rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Count, OuterRef, Subquery
-from django.utils import timezone
 
 from scenarios.domain.event_kinds import EventKind
-from scenarios.domain.outcomes import UNFINISHED, FaultState, Outcome, Rollback, RunState
+from scenarios.domain.outcomes import UNFINISHED, FaultState, RunState
 from scenarios.models import Approval, Event, Fault, Hold, Host, NamedService, Run, Scenario, Service
-from scenarios.pictures.days import Day
 
-DAYS = 30
 MAX_UNFINISHED = 20
-# Passed as in the exit code of `scenario run`: a run that left something injected has not.
-_COUNT_DAY = f"""
-SELECT CAST(%s AS integer), count(*), count(CASE WHEN outcome = '{Outcome.PASSED}'
-    AND rollback IN ('{Rollback.CLEAN}', '{Rollback.UNVERIFIED}') THEN 1 END)
-FROM {Run._meta.db_table} WHERE queued_at >= %s AND queued_at < %s AND finished_at IS NOT NULL
-"""  # noqa: S608, SLF001 - of constants
 MAX_OUTSTANDING = MAX_INJECTED = 20
 INJECTED_STATES = (FaultState.INJECTING, FaultState.ACTIVE)
 MAX_SCENARIOS = 50
@@ -65,25 +54,6 @@ def outstanding_faults() -> list[Fault]:
         .defer("run__document", "run__included", "run__variables")
     )
     return list(rows.order_by("opened_at")[:MAX_OUTSTANDING])
-
-
-def runs_per_day() -> list[Day]:
-    """The last 30 days, up to today, including days without a run.
-
-    A query for each day, all in one: each counts its part of an index. Grouped by day, the database would
-    compute the day of each run, and sort them by it: four times the time on SQLite.
-    """
-    today = timezone.localdate()
-    days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
-    begins = [timezone.make_aware(datetime.combine(day, time.min)) for day in days]
-    adapt = connection.ops.adapt_datetimefield_value
-    # Today has no end: the clock of the machine that queued a run may be ahead.
-    limits = [adapt(moment) for moment in (*begins, begins[-1] + timedelta(days=DAYS))]
-    with connection.cursor() as cursor:
-        parameters = [value for number in range(DAYS) for value in (number, *limits[number : number + 2])]
-        cursor.execute(" UNION ALL ".join([_COUNT_DAY] * DAYS), parameters)
-        found = {number: (runs, passed) for number, runs, passed in cursor.fetchall()}
-    return [Day(day, *found[number]) for number, day in enumerate(days)]
 
 
 def list_last_runs() -> list[tuple[Scenario, Run | None]]:
@@ -182,10 +152,3 @@ def scenario_named(name: str) -> Scenario | None:
 
 def pending_approvals() -> list[Approval]:
     return list(Approval.objects.pending().for_a_list()[:MAX_UNFINISHED])
-
-
-def compute_shares(days: Iterable[Day]) -> Mapping[str, int | float | None]:
-    runs, passed = 0, 0
-    for day in days:
-        runs, passed = runs + day.runs, passed + day.passed
-    return {"runs": runs, "passed": passed, "rate": passed / runs * 100 if runs else None}

@@ -7,6 +7,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
+from django.core.cache import cache
 from django.core.management.commands import flush
 from django.db import DatabaseError, connections
 from pytest_django import DjangoDbBlocker
@@ -22,6 +23,12 @@ def connection_of_the_other_thread(django_db_setup: None) -> Iterator[None]:
     """
     yield
     asyncio.run(sync_to_async(connections.close_all)())
+
+
+@pytest.fixture(autouse=True)
+def _caches_are_empty() -> None:
+    """Forget what another test has counted in its own rows."""
+    cache.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

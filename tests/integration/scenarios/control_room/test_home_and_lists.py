@@ -1,5 +1,6 @@
 """Home tells what goes on and what is left behind; the lists stay quick however many rows there are."""
 
+import time as clock
 import uuid
 from datetime import datetime, time, timedelta
 from functools import partial
@@ -13,7 +14,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from benchmarks.rows.fill import copy_run
-from scenarios.control_room import home_queries
+from scenarios.control_room import daily_runs
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
@@ -113,7 +114,7 @@ def test_home_asks_again_only_for_what_changed(admin_client: Client) -> None:
 
 def test_the_pass_rate_counts_each_day_on_its_own(admin_client: Client) -> None:
     many_runs(60, days=30)
-    days = home_queries.runs_per_day()
+    days = daily_runs.runs_per_day()
     assert len(days) == 30
     assert days[-1].day == timezone.localdate()
     shares = admin_client.get("/admin/").context["shares"]
@@ -128,9 +129,21 @@ def test_a_day_begins_and_ends_at_midnight_where_the_reader_is(zone: str) -> Non
         moments = [today - timedelta(seconds=1), today, today - timedelta(days=29, seconds=1)]
         for run, moment in zip(Run.objects.all(), moments, strict=True):
             Run.objects.filter(pk=run.pk).update(queued_at=timezone.make_aware(moment))
-        days = home_queries.runs_per_day()
+        days = daily_runs.runs_per_day()
     assert [day.runs for day in days] == [0] * 28 + [1, 1]
     assert days[-1].day == today.date()
+
+
+def test_runs_of_today_are_counted_each_time_and_earlier_days_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many_runs(2, days=1)
+    assert sum(day.runs for day in daily_runs.runs_per_day()) == 2
+    Run.objects.filter(pk=uuid.UUID(int=1)).update(queued_at=timezone.now() - timedelta(days=10))
+    assert sum(day.runs for day in daily_runs.runs_per_day()) == 1
+    in_a_minute = clock.time() + daily_runs.MAX_SECONDS_KEPT + 1
+    monkeypatch.setattr(clock, "time", lambda: in_a_minute)
+    assert sum(day.runs for day in daily_runs.runs_per_day()) == 2
 
 
 def test_someone_who_may_view_nothing_sees_nothing_on_home(client: Client, outstanding: Fault) -> None:
