@@ -7,7 +7,8 @@ from scenarios.domain.event_kinds import EventKind
 from scenarios.models import Fault
 from scenarios.ports import Event
 from scenarios.runs.leases import claim_finished_run, release
-from scenarios.runs.ledger import list_open_faults, mark_acknowledged
+from scenarios.runs.ledger import mark_acknowledged
+from scenarios.runs.ledger_entries import list_open_faults
 from scenarios.runs.task_queue import enqueue_waiting_runs
 
 

@@ -28,7 +28,7 @@ from scenarios.published.metrics import (
     TIME_TO_PASS,
     VALIDATIONS,
 )
-from scenarios.runs import late_protection, leases, ledger, lifecycle, stop_requests
+from scenarios.runs import late_protection, leases, ledger, ledger_entries, lifecycle, stop_requests
 from scenarios.runs.event_queue import EventQueue
 from scenarios.runs.leases import Claim
 
@@ -186,7 +186,7 @@ class DatabaseJournal:
             event,
             ledger.open_fault,
             event,
-            found=partial(ledger.find_opened, self._claim, event),
+            found=partial(ledger_entries.find_opened, self._claim, event),
             do=action.do,
             undo=action.undo,
             timeout=action.undo_timeout,
@@ -222,7 +222,7 @@ class DatabaseJournal:
     async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
         detail = _places(result)
         has_expired = result.was_gone and fault.is_leased
-        if has_expired and await self.write(ledger.has_expired, fault, self._clock.now()):
+        if has_expired and await self.write(ledger_entries.has_expired, fault, self._clock.now()):
             detail["expired"] = True
 
         def change(claim: Claim, fault: Fault, event: Event) -> FaultState:
@@ -240,19 +240,19 @@ class DatabaseJournal:
         self._count_chaos(fault.driver, "undo_failed")
 
     async def remaining(self) -> Sequence[Fault]:
-        return await self.write(ledger.list_faults_to_undo, self._claim)
+        return await self.write(ledger_entries.list_faults_to_undo, self._claim)
 
     async def awaited(self, *, due: datetime | None = None) -> Sequence[Fault]:
-        return await self.write(ledger.list_awaited_faults, self._claim, due=due)
+        return await self.write(ledger_entries.list_awaited_faults, self._claim, due=due)
 
     async def due_again(self, at: datetime) -> Sequence[Fault] | None:
-        return await self.write(ledger.list_faults_due_again, self._claim, at)
+        return await self.write(ledger_entries.list_faults_due_again, self._claim, at)
 
     async def find_new_address(self, fault: Fault) -> str:
-        return await self.write(ledger.find_new_address, fault, self._environment)
+        return await self.write(ledger_entries.find_new_address, fault, self._environment)
 
     async def rollback(self) -> Rollback:
-        return await self.write(ledger.read_rollback, self._claim.run_id)
+        return await self.write(ledger_entries.read_rollback, self._claim.run_id)
 
     async def queue_again(self, reason: str) -> Run | None:
         at = self._clock.now()
@@ -292,7 +292,7 @@ class DatabaseJournal:
         **detail: Any,
     ) -> FaultState | None:
         event = self._event(kind, fault.phase, fault.action, **detail)
-        return await self._write(event, change, fault, event, found=partial(ledger.find_state, fault))
+        return await self._write(event, change, fault, event, found=partial(ledger_entries.find_state, fault))
 
     def _count(self, event: Event) -> None:
         """The metrics of an event, once it is durable."""

@@ -15,7 +15,7 @@ from scenarios.models import Event as EventRow
 from scenarios.models import Run
 from scenarios.ports import Event
 from scenarios.runs import commands as run_commands
-from scenarios.runs import leases, ledger, lifecycle
+from scenarios.runs import leases, ledger, ledger_entries, lifecycle
 from scenarios.runs.leases import Claim
 
 DOCUMENT = (Path(__file__).parents[3] / "scenarios" / "catalogue" / "exchange-latency.yaml").read_text()
@@ -57,11 +57,11 @@ class Telling:
 
     def finish(self, rollback: Rollback = Rollback.CLEAN) -> Run:
         if rollback is Rollback.CLEAN:
-            for fault in ledger.list_faults_to_undo(self.claim):
+            for fault in ledger_entries.list_faults_to_undo(self.claim):
                 undone = Event(EventKind.FAULT_UNDONE, timezone.now(), "chaos", SLOWED)
                 ledger.mark_undone(self.claim, fault, undone)
         else:
-            for fault in ledger.list_faults_to_undo(self.claim):
+            for fault in ledger_entries.list_faults_to_undo(self.claim):
                 failed = {"reason": "the exchange answered 503"}
                 event = Event(EventKind.FAULT_UNDO_FAILED, timezone.now(), "chaos", SLOWED, failed)
                 ledger.mark_undo_failed(self.claim, fault, event)

@@ -22,7 +22,7 @@ from scenarios.models import Fault, Heartbeat, Run
 from scenarios.pictures.run_progress import read_outline
 from scenarios.ports import Event
 from scenarios.runs import commands as run_commands
-from scenarios.runs import global_stop, ledger, lifecycle
+from scenarios.runs import global_stop, ledger, ledger_entries, lifecycle
 from scenarios.runs.component_heartbeats import record_heartbeat
 from scenarios.runs.history import read_history
 from scenarios.supervision import readiness
@@ -364,7 +364,7 @@ def test_an_errored_run_says_what_it_means_and_where_to_look(admin_client: Clien
     place = f"action '{SLOWED}' of phase 'chaos'"
 
     def end(telling: Telling, outcome: Outcome, reason: str) -> str:
-        for fault in ledger.list_faults_to_undo(telling.claim):
+        for fault in ledger_entries.list_faults_to_undo(telling.claim):
             undone = Event(EventKind.FAULT_UNDONE, timezone.now(), "chaos", SLOWED)
             ledger.mark_undone(telling.claim, fault, undone)
         verdict = Verdict(outcome, reason, Rollback.CLEAN)

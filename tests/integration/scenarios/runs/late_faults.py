@@ -12,7 +12,7 @@ from scenarios.domain.plan import Step
 from scenarios.models import Fault, Run
 from scenarios.ports import Event, UndoResult
 from scenarios.runs import commands as run_commands
-from scenarios.runs import leases, ledger, lifecycle
+from scenarios.runs import leases, ledger, ledger_entries, lifecycle
 from scenarios.runs.leases import Claim
 
 LATE = 30.0
@@ -51,20 +51,20 @@ class LateFault:
         return Fault.objects.select_related("run").get()
 
     def undone(self, seconds: float, *, seen: bool = False, began: float | None = None) -> FaultState:
-        (fault,) = ledger.list_open_faults(self.claim)
+        (fault,) = ledger_entries.list_open_faults(self.claim)
         began_at = None if began is None else self.at(began)
         result = UndoResult(is_seen_gone=seen, began_at=began_at)
         event = Event(EventKind.FAULT_UNDONE, self.at(seconds), "chaos", "break it")
         return ledger.mark_undone(self.claim, fault, event, result)
 
     def undo_failed(self, seconds: float, reason: str = "refused") -> None:
-        (fault,) = ledger.list_open_faults(self.claim)
+        (fault,) = ledger_entries.list_open_faults(self.claim)
         event = Event(EventKind.FAULT_UNDO_FAILED, self.at(seconds), "chaos", "break it", {"reason": reason})
         ledger.mark_undo_failed(self.claim, fault, event)
 
     def finish(self) -> Run:
         """Ended, and claimed again, as by a watchdog."""
-        verdict = Verdict(Outcome.ABORTED, "stopped", ledger.read_rollback(self.run.id))
+        verdict = Verdict(Outcome.ABORTED, "stopped", ledger_entries.read_rollback(self.run.id))
         run = lifecycle.finish_run(self.claim, verdict, timezone.now())
         claim = leases.claim_finished_run(run.id, worker="there:2")
         if claim is None:

@@ -12,7 +12,7 @@ from scenarios.models import Delivery, Event, Fault, Hold, Run
 from scenarios.ports import Event as PortEvent
 from scenarios.runs import commands as run_commands
 from scenarios.runs import faults as fault_commands
-from scenarios.runs import leases, ledger, lifecycle
+from scenarios.runs import leases, ledger, ledger_entries, lifecycle
 from scenarios.supervision import retention
 from scenarios.supervision.gauges import read_gauges
 from tests.integration.scenarios.runs.late_faults import DOCUMENT, LATE, LateFault
@@ -71,7 +71,7 @@ def test_it_is_undone_again_soon_then_later_and_when_its_time_is_over(late: Late
 
 def test_while_its_run_goes_on_the_worker_is_told_when_it_is_due_again(late: LateFault) -> None:
     def due(seconds: float) -> list[str] | None:
-        found = ledger.list_faults_due_again(late.claim, late.at(seconds))
+        found = ledger_entries.list_faults_due_again(late.claim, late.at(seconds))
         return found if found is None else [fault.action for fault in found]
 
     assert due(0) is None  # it has not been undone at all
@@ -128,7 +128,7 @@ def test_a_fault_that_cannot_arrive_late_is_closed_by_its_first_undo() -> None:
 
 
 def test_an_answered_fault_is_closed_by_its_first_undo(late: LateFault) -> None:
-    (fault,) = ledger.list_open_faults(late.claim)
+    (fault,) = ledger_entries.list_open_faults(late.claim)
     ledger.mark_active(
         late.claim, fault, PortEvent(EventKind.FAULT_INJECTED, late.at(0), "chaos", "break it")
     )

@@ -18,7 +18,7 @@ from scenarios.models import Event as EventRow
 from scenarios.ports import Event
 from scenarios.runs import commands as run_commands
 from scenarios.runs import faults as fault_commands
-from scenarios.runs import leases, ledger, lifecycle, recovery, stop_requests
+from scenarios.runs import leases, ledger, ledger_entries, lifecycle, recovery, stop_requests
 from scenarios.runs.leases import Claim
 from scenarios.supervision import watchdog
 from scenarios.supervision.lease_watch import LeaseWatch
@@ -157,7 +157,7 @@ def test_a_fault_left_behind_is_outstanding_until_it_is_undone_and_the_run_is_cl
     assert Fault.objects.outstanding().count() == 1
     again = leases.claim_finished_run(run.id, worker="b:2")
     assert again is not None
-    (fault,) = ledger.list_faults_to_undo(again)
+    (fault,) = ledger_entries.list_faults_to_undo(again)
     assert fault.undo == UNDO
     ledger.mark_undone(again, fault, Event(EventKind.FAULT_UNDONE, timezone.now(), "chaos", "slow"))
     run.refresh_from_db()
@@ -168,7 +168,7 @@ def test_a_fault_left_behind_is_outstanding_until_it_is_undone_and_the_run_is_cl
 def test_a_failed_undo_is_due_again_later_each_time(run: Run) -> None:
     claimed = claim(run)
     open_fault(claimed)
-    (fault,) = ledger.list_faults_to_undo(claimed)
+    (fault,) = ledger_entries.list_faults_to_undo(claimed)
     now = timezone.now()
     for tries, seconds in ((1, 1.0), (2, 2.0), (3, 4.0)):
         event = Event(EventKind.FAULT_UNDO_FAILED, now, "chaos", "slow", {"reason": "gone"})
@@ -180,7 +180,7 @@ def test_a_failed_undo_is_due_again_later_each_time(run: Run) -> None:
 def test_the_tries_follow_somebody_who_has_asked_for_one(run: Run) -> None:
     claimed = claim(run)
     open_fault(claimed)
-    (fault,) = ledger.list_faults_to_undo(claimed)
+    (fault,) = ledger_entries.list_faults_to_undo(claimed)
     lifecycle.finish_run(claimed, Verdict(Outcome.FAILED, "no", Rollback.DIRTY), timezone.now())
     Fault.objects.update(undo_tries=20)
     assert fault_commands.retry_undo(Fault.objects.all()) == 1

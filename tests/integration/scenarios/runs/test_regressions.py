@@ -16,7 +16,7 @@ from scenarios.models import Event as EventRow
 from scenarios.models import Fault, Run, RunFigures
 from scenarios.ports import Event
 from scenarios.reports import render_report
-from scenarios.runs import ledger, lifecycle
+from scenarios.runs import ledger, ledger_entries, lifecycle
 from scenarios.runs.comparisons import Comparison, compare_run
 from scenarios.runs.figures import FigureKey, digest_document, encode_figures
 from scenarios.runs.history import read_history
@@ -36,7 +36,7 @@ def carry_out(
     """A run that needs so many seconds to recover."""
     telling = Telling()
     telling.begin()
-    for fault in ledger.list_faults_to_undo(telling.claim):
+    for fault in ledger_entries.list_faults_to_undo(telling.claim):
         undone = Event(EventKind.FAULT_UNDONE, timezone.now(), "chaos", SLOWED)
         ledger.mark_undone(telling.claim, fault, undone)
     telling.tell("phase_started", phase="recovery")

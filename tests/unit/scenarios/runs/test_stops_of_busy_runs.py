@@ -12,7 +12,15 @@ from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Phase, Plan, Validation
 from scenarios.engine.engine import Engine
 from scenarios.ports import Event, Fault
-from scenarios.runs import event_queue, executor, journal, late_protection, leases, ledger, stop_requests
+from scenarios.runs import (
+    event_queue,
+    executor,
+    journal,
+    late_protection,
+    leases,
+    ledger_entries,
+    stop_requests,
+)
 from scenarios.runs.leases import Claim
 from tests.fakes import FakeClock, NoServices, ScriptedDriver, run_in_virtual_time
 from tests.unit.scenarios.engine.engine_runs import HEALTHY, say
@@ -88,8 +96,8 @@ def database(monkeypatch: pytest.MonkeyPatch) -> SlowDatabase:
     monkeypatch.setattr(leases, "renew_lease", slow.renew_lease)
     monkeypatch.setattr(stop_requests, "find_stop_request", slow.find_stop_request)
     monkeypatch.setattr(late_protection.ProtectionLook, "find_unapproved", lambda _self: ())
-    monkeypatch.setattr(ledger, "list_faults_to_undo", no_faults)
-    monkeypatch.setattr(ledger, "read_rollback", is_clean)
+    monkeypatch.setattr(ledger_entries, "list_faults_to_undo", no_faults)
+    monkeypatch.setattr(ledger_entries, "read_rollback", is_clean)
     monkeypatch.setattr(journal, "sync_to_async", slow.write_in_turn)
     monkeypatch.setattr(journal, "reconnecting", lambda function: function)
     monkeypatch.setattr(journal, "DatabaseThread", VirtualThread)
