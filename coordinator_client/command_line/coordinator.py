@@ -118,14 +118,6 @@ class TranslationRefused(InvalidDocumentError):  # noqa: N818 - as above
 
 
 @dataclass(frozen=True, slots=True)
-class ListedScenario:
-    """`last_run` is the verdict, or "" if it has never run."""
-
-    scenario: Scenario
-    last_run: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ReadDocument:
     """A valid document. `left_out` lists what of a Chaos Toolkit experiment has no equivalent."""
 
@@ -192,9 +184,7 @@ class Coordinator(Registrations, Environments, AllowLists, Decisions, Editing, F
         """The version of the coordinator."""
         ...
 
-    def list_scenarios(
-        self, tag: str = "", text: str = "", limit: int | None = None
-    ) -> Sequence[ListedScenario]:
+    def list_scenarios(self, tag: str = "", text: str = "", limit: int | None = None) -> Sequence[Scenario]:
         """By name: those that have the tag, and the text in the name, the title or the description."""
         ...
 

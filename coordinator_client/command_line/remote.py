@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from coordinator_client.command_line.coordinator import (
     LATEST,
     CommandRefused,
     FaultFilter,
-    ListedScenario,
     NoRunNamed,
     NothingToUndo,
     ReadDocument,
@@ -36,8 +35,9 @@ from coordinator_client.errors import (
     NotUnderstoodError,
     UnavailableError,
 )
-from coordinator_client.exchanges import PAGE_SIZE, Response
+from coordinator_client.exchanges import Response
 from coordinator_client.following import FollowedFeed, FollowedRun
+from coordinator_client.parsing import parse
 from coordinator_client.records import (
     STATES_TO_UNDO,
     Change,
@@ -45,7 +45,9 @@ from coordinator_client.records import (
     Event,
     Fault,
     FeedEvent,
+    LastRun,
     PlannedRun,
+    Record,
     Run,
     Scenario,
     Version,
@@ -80,25 +82,22 @@ class RemoteCoordinator(
     def read_version(self) -> str:
         return self._client.get_version()
 
-    def list_scenarios(self, tag: str = "", text: str = "", limit: int | None = None) -> list[ListedScenario]:
-        newest: dict[str, Run] = {}
-        for run in self._client.runs.list(limit=PAGE_SIZE):
-            newest.setdefault(run.scenario, run)
-        return [
-            ListedScenario(scenario, self._find_last_verdict(scenario.name, newest))
-            for scenario in self._client.scenarios.list(tag=tag, text=text, limit=limit)
-        ]
+    def list_scenarios(self, tag: str = "", text: str = "", limit: int | None = None) -> list[Scenario]:
+        found = self._client.scenarios.list(tag=tag, text=text, limit=limit)
+        return [self._add_last_run(scenario) for scenario in found]
 
-    def _find_last_verdict(self, name: str, newest: Mapping[str, Run]) -> str:
-        """Look in the newest runs first, then ask for the scenario's."""
-        found = newest.get(name)
-        if found is None:
-            found = next(iter(self._client.runs.list(scenario=name, limit=1)), None)
-        return found.verdict if found else ""
+    def _add_last_run(self, scenario: Scenario) -> Scenario:
+        """A coordinator of 0.1.0 does not say how a scenario ran last: ask for its newest run."""
+        if "last_run" in scenario.raw:
+            return scenario
+        newest = next(iter(self._client.runs.list(scenario=scenario.name, limit=1)), None)
+        last = None if newest is None else parse(LastRun, _select_fields(LastRun, newest.raw))
+        raw = {**scenario.raw, "last_run": last and last.raw}
+        return replace(scenario, last_run=last, raw=raw)
 
     def find_scenario(self, name: str) -> Scenario:
         try:
-            return self._client.scenarios.get(name)
+            return self._add_last_run(self._client.scenarios.get(name))
         except NotFoundError:
             raise ScenarioNotFound(name, self._list_names()) from None
 
@@ -135,12 +134,12 @@ class RemoteCoordinator(
     def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
         from difflib import get_close_matches  # noqa: PLC0415 - slow, and not for other verbs
 
-        fields = _read_fields(source)
-        if get_close_matches(str(fields.get("kind", "")), ["Suite"]):  # perhaps misspelt
-            name = self._check_document(source, fields, subject="suite")
+        found_fields = _read_fields(source)
+        if get_close_matches(str(found_fields.get("kind", "")), ["Suite"]):  # perhaps misspelt
+            name = self._check_document(source, found_fields, subject="suite")
             return ReadDocument(name, source.decode(), subject="suite")
-        if "apiVersion" in fields or not EXPERIMENT_WORDS & fields.keys():
-            return ReadDocument(self._check_document(source, fields), source.decode())
+        if "apiVersion" in found_fields or not EXPERIMENT_WORDS & found_fields.keys():
+            return ReadDocument(self._check_document(source, found_fields), source.decode())
         found = self._client.scenarios.translate(source, name=name)
         translated = found.document.encode()
         try:
@@ -149,8 +148,8 @@ class RemoteCoordinator(
             raise TranslationRefused(error.problems, found.left_out) from error
         return ReadDocument(own_name, found.document, tuple(found.left_out), is_translated=True)
 
-    def _check_document(self, source: bytes, fields: Mapping[Any, Any], *, subject: str = "scenario") -> str:
-        metadata = fields.get("metadata")
+    def _check_document(self, source: bytes, words: Mapping[Any, Any], *, subject: str = "scenario") -> str:
+        metadata = words.get("metadata")
         name = str(metadata.get("name") or UNNAMED) if isinstance(metadata, dict) else UNNAMED
         return self._client.scenarios.validate(name, source, subject=subject)
 
@@ -279,6 +278,10 @@ class RemoteCoordinator(
 
     def _list_left(self, run_id: str) -> Sequence[Fault]:
         return self._client.faults.list(run=run_id, outstanding=True)
+
+
+def _select_fields(kind: type[Record], row: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: row[field.name] for field in fields(kind) if field.name in row}
 
 
 def _is_injected(fault: Fault) -> bool:

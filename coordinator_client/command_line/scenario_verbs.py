@@ -101,11 +101,11 @@ def _add_name(parser: ArgumentParser, **how: Any) -> None:
 def list_scenarios(session: Session, tag: str, text: str, limit: int | None, **_options: Any) -> int:
     found = session.coordinator.list_scenarios(tag, text, None if limit is None else check_limit(limit))
     columns = {
-        "Name": [item.scenario.name for item in found],
-        "Title": [item.scenario.title for item in found],
-        "Last run": [item.last_run or "-" for item in found],
+        "Name": [scenario.name for scenario in found],
+        "Title": [scenario.title for scenario in found],
+        "Last run": [scenario.last_run.verdict if scenario.last_run else "-" for scenario in found],
     }
-    items = [_omit_document(item.scenario, item.last_run) for item in found]
+    items = [_omit_document(scenario) for scenario in found]
     hint = f"No scenarios are stored; store some with {quote_command('import')}."
     hint = f"No scenario has the tag {escape_text(repr(tag))}." if tag else hint
     hint = "No scenarios match." if text else hint
@@ -117,9 +117,8 @@ def show_scenario(session: Session, name: str, **_options: Any) -> int:
     scenario = session.coordinator.find_scenario(name)
     runs = session.coordinator.list_runs(RunFilter(scenario=name, limit=RUNS_SHOWN))
     if session.terminal.wants_json:
-        last = runs[0].verdict if runs else ""
         document = {"document": scenario.document, "runs": runs}
-        session.terminal.document({**_omit_document(scenario, last), **document})
+        session.terminal.document({**_omit_document(scenario), **document})
     else:
         _show(session.terminal, scenario, runs)
     return exit_codes.DONE
@@ -217,7 +216,7 @@ def _export_all(session: Session, folder: Path) -> int:
         raise CommandRefused(f"Cannot create {str(folder)!r}: {error.strerror}.") from error
     files = []
     coordinator = session.coordinator
-    names = [found.scenario.name for found in coordinator.list_scenarios()]
+    names = [found.name for found in coordinator.list_scenarios()]
     documents = [(f"{name}.yaml", coordinator.find_scenario(name).document) for name in names]
     suites = [found.name for found in coordinator.list_suites()]
     # No scenario's name has a dot.
@@ -253,6 +252,5 @@ def list_versions(session: Session, name: str, show: int | None, limit: int, **_
     return exit_codes.DONE
 
 
-def _omit_document(scenario: Scenario, last_run: str) -> dict[str, Any]:
-    fields = {word: value for word, value in scenario.raw.items() if word != "document"}
-    return {**fields, "last_run": last_run}
+def _omit_document(scenario: Scenario) -> dict[str, Any]:
+    return {word: value for word, value in scenario.raw.items() if word != "document"}

@@ -35,6 +35,7 @@ from coordinator_client.records.runs import (
     Event,
     Fault,
     FeedEvent,
+    LastRun,
     Run,
 )
 from coordinator_client.records.scenarios import (
@@ -74,6 +75,7 @@ __all__ = [
     "GlobalStop",
     "Host",
     "Identity",
+    "LastRun",
     "LeftOut",
     "ListedSuite",
     "MatrixCell",

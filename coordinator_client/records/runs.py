@@ -93,10 +93,31 @@ class Run(Record):
 
     @property
     def verdict(self) -> str:
-        """For a person: the status and, unless it is clean, the rollback."""
-        if not self.has_ended or self.rollback == "clean":
-            return self.status
-        return f"{self.status}, rollback {self.rollback}"
+        return describe_verdict(self.status, self.rollback)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastRun(Record):
+    """The newest run of a scenario, with fields of a `Run`."""
+
+    id: str
+    status: str
+    rollback: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    url: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return describe_verdict(self.status, self.rollback)
+
+
+def describe_verdict(status: str, rollback: str | None) -> str:
+    """For a person: the status and, unless it is clean, the rollback."""
+    if status not in OUTCOMES or rollback == "clean":
+        return status
+    return f"{status}, rollback {rollback}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

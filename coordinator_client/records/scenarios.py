@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from coordinator_client.records.record import Record
+from coordinator_client.records.runs import LastRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario(Record):
-    """`document` is empty in lists."""
+    """`document` is empty in lists; `last_run` is the newest run, None if it has never run."""
 
     name: str
     title: str
@@ -17,6 +18,7 @@ class Scenario(Record):
     tags: Sequence[str]
     changed_at: datetime | None = None
     changed_by: str | None = None
+    last_run: LastRun | None = None
     document: str = field(default="", repr=False)
 
 

@@ -13,7 +13,7 @@ STEP = {
     "arguments": "service: exchange\nmethod: POST\npath: /chaos/latency?ms=700\n",
     "note": "",
 }
-SCENARIO: Example = {
+STORED: Example = {
     "name": "exchange-latency",
     "title": "A slow exchange",
     "description": "",
@@ -21,6 +21,18 @@ SCENARIO: Example = {
     "created_at": "2026-01-01T12:00:00Z",
     "changed_at": "2026-01-01T12:00:00Z",
     "changed_by": "ada",
+}
+SCENARIO: Example = {
+    **STORED,
+    "last_run": {
+        "id": RUN_ID,
+        "status": "passed",
+        "rollback": "clean",
+        "created_at": "2026-01-01T12:00:00Z",
+        "started_at": "2026-01-01T12:00:00.200Z",
+        "finished_at": "2026-01-01T12:00:09.100Z",
+        "url": f"{SITE}/run/{RUN_ID}/change/",
+    },
 }
 DELETION: Example = {
     "kind": "scenario",
@@ -31,7 +43,7 @@ DELETION: Example = {
     "left": 12_000,
     "waiting_for": "",
 }
-SUITE: Example = {**SCENARIO, "name": "shop", "title": "What the shop survives", "service": "shop"}
+SUITE: Example = {**STORED, "name": "shop", "title": "What the shop survives", "service": "shop"}
 COUNTS: Example = {
     "survived": 9,
     "degraded": 5,

@@ -1,13 +1,15 @@
 """Scenarios: store, find, validate and delete them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from ninja import Query, Router, Schema, Status
+from ninja import Field, Query, Router, Schema, Status
 
 from scenarios.api import example_documents
 from scenarios.api.access import get_caller, needs
@@ -16,11 +18,15 @@ from scenarios.api.names import check_document_name, find_scenario
 from scenarios.api.paging import BY_NAME, NameFilters, Text, build_page
 from scenarios.api.preconditions import Versioned
 from scenarios.api.resources import Resource
+from scenarios.api.run_fields import RunStatus
+from scenarios.domain.outcomes import Rollback
 from scenarios.drivers import documents
 from scenarios.language.document import Document
 from scenarios.library import scenarios as stored_scenarios
+from scenarios.library.last_runs import find_last_runs
 from scenarios.library.sync import remove_scenario
 from scenarios.models import Scenario
+from scenarios.published.records import list_fields, record_last_run
 
 router = Router(tags=["scenarios"])
 SCENARIO = Resource(router, "/scenarios/{name}", "scenario", Versioned(Scenario, ("document",)))
@@ -32,7 +38,21 @@ class ValidDocument(Schema):
     title: str
 
 
+class LastRun(Schema):
+    """The newest run of a scenario."""
+
+    id: UUID
+    status: RunStatus
+    rollback: Rollback | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    url: str = Field(description="The run's page in the admin site.")
+
+
 class ScenarioInList(Schema):
+    """`last_run` is no part of what the ETag stands for, because a run does not change its scenario."""
+
     name: str
     title: str
     description: str
@@ -40,6 +60,7 @@ class ScenarioInList(Schema):
     created_at: datetime
     changed_at: datetime
     changed_by: str | None
+    last_run: LastRun | None = Field(description="The newest run; null if there is none.")
 
     @staticmethod
     def resolve_changed_by(row: Scenario) -> str | None:
@@ -67,7 +88,21 @@ class ScenarioFilters(NameFilters):
 def list_scenarios(request: HttpRequest, filters: Query[ScenarioFilters]) -> dict[str, Any]:
     """List the stored scenarios by name, without their documents."""
     rows = Scenario.objects.select_related("changed_by").defer("document")
-    return build_page(filter_scenarios(rows, filters), BY_NAME, filters)
+    page = build_page(filter_scenarios(rows, filters), BY_NAME, filters)
+    return {**page, "items": add_last_runs(page["items"])}
+
+
+def add_last_runs(rows: Sequence[Scenario]) -> Sequence[Scenario]:
+    """The same rows, each with its `last_run`; two queries, however many rows there are."""
+    found = find_last_runs(rows)
+    for row in rows:
+        last = found.get(row.pk)
+        row.last_run = None if last is None else list_fields(record_last_run(last))  # type: ignore[attr-defined]
+    return rows
+
+
+def add_last_run(row: Scenario) -> Scenario:
+    return add_last_runs([row])[0]
 
 
 def filter_scenarios(rows: QuerySet[Scenario], filters: ScenarioFilters) -> QuerySet[Scenario]:
@@ -87,7 +122,7 @@ def filter_scenarios(rows: QuerySet[Scenario], filters: ScenarioFilters) -> Quer
 @SCENARIO.get(StoredScenario, needs("scenarios.view_scenario"))
 def get_scenario(request: HttpRequest, name: str) -> Scenario:
     """Show the scenario with its document."""
-    return find_scenario(name)
+    return add_last_run(find_scenario(name))
 
 
 @SCENARIO.put(
@@ -99,7 +134,9 @@ def get_scenario(request: HttpRequest, name: str) -> Scenario:
 def put_scenario(request: HttpRequest, name: str) -> Scenario:
     """Store the document in the body, or nothing if it is invalid."""
     caller = get_caller(request)
-    return stored_scenarios.save_scenario(read_document_named(request, name), by=caller.user)
+    return add_last_run(
+        stored_scenarios.save_scenario(read_document_named(request, name), by=caller.user)
+    )
 
 
 @SCENARIO.delete(needs("scenarios.delete_scenario"), may_conflict=True, may_take_long=True)

@@ -237,6 +237,8 @@ def save_webhook(webhook: Webhook, *, by: User) -> str:
         problem = ProblemAt(path=f"body.{error.field}", message=str(error))
         raise RefusedError(INVALID_FIELDS, [problem]) from error
     except ValidationError as error:
+        if any(found.code == webhooks.NAME_TAKEN for found in error.error_dict.get("name", ())):
+            raise ConflictError(error.messages[0], ProblemCode.NAME_TAKEN) from error
         raise RefusedError(
             INVALID_FIELDS,
             [

@@ -7,13 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import OuterRef, Subquery
 
 from coordinator_client.command_line.coordinator import (
     LATEST,
     CommandRefused,
     FaultFilter,
-    ListedScenario,
     NoRunNamed,
     NotFound,
     NothingToUndo,
@@ -42,6 +40,7 @@ from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
 from scenarios.library import imports, preflight, sync
 from scenarios.library.dry_run import list_steps
+from scenarios.library.last_runs import find_last_runs
 from scenarios.library.sync import CannotRemove, NameTaken
 from scenarios.library.versions import CHANGES, find_present_key
 from scenarios.published.records import (
@@ -49,7 +48,7 @@ from scenarios.published.records import (
     json_fields,
     record_event,
     record_fault,
-    record_run,
+    record_last_run,
 )
 from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
@@ -90,22 +89,15 @@ class LocalCoordinator(
     def read_version(self) -> str:
         return str(settings.SERVICE_VERSION)
 
-    def list_scenarios(self, tag: str = "", text: str = "", limit: int | None = None) -> list[ListedScenario]:
-        newest = models.Run.objects.filter(scenario=OuterRef("pk")).order_by("-queued_at").values("pk")[:1]
-        rows = list(
-            models.Scenario.objects.select_related("changed_by")
-            .defer("document")
-            .annotate(last=Subquery(newest))
-        )
-        rows = [row for row in rows if matches(row, tag, text)][:limit]
-        runs = models.Run.objects.for_a_list().in_bulk([row.last for row in rows if row.last])
-        return [
-            ListedScenario(_describe_scenario(row), _describe_verdict(runs.get(row.last))) for row in rows
-        ]
+    def list_scenarios(self, tag: str = "", text: str = "", limit: int | None = None) -> list[Scenario]:
+        rows = models.Scenario.objects.select_related("changed_by").defer("document")
+        found = [row for row in rows if matches(row, tag, text)][:limit]
+        last = find_last_runs(found)
+        return [_describe_scenario(row, last.get(row.pk)) for row in found]
 
     def find_scenario(self, name: str) -> Scenario:
         row = find_scenario(name)
-        return _describe_scenario(row, document=row.document)
+        return _describe_scenario(row, find_last_runs([row]).get(row.pk), document=row.document)
 
     def delete_scenario(self, name: str) -> Deletion | None:
         try:
@@ -248,11 +240,7 @@ def _describe_fault(row: models.Fault) -> Fault:
     return parse(Fault, json_fields(record_fault(row)))
 
 
-def _describe_verdict(last: models.Run | None) -> str:
-    return record_run(last).verdict if last else ""
-
-
-def _describe_scenario(row: models.Scenario, *, document: str = "") -> Scenario:
+def _describe_scenario(row: models.Scenario, last: models.Run | None, *, document: str = "") -> Scenario:
     fields: dict[str, Any] = {
         "name": row.name,
         "title": row.title,
@@ -261,6 +249,7 @@ def _describe_scenario(row: models.Scenario, *, document: str = "") -> Scenario:
         "created_at": format_time(row.created_at),
         "changed_at": format_time(row.changed_at),
         "changed_by": row.changed_by.get_username() if row.changed_by else None,
+        "last_run": json_fields(record_last_run(last)) if last else None,
     }
     return parse(Scenario, {**fields, "document": document} if document else fields)
 

@@ -9,6 +9,7 @@ from django.db.models import Count, OuterRef, Subquery
 
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import UNFINISHED, FaultState, RunState
+from scenarios.library.last_runs import find_last_runs
 from scenarios.models import Approval, Event, Fault, Hold, Host, NamedService, Run, Scenario, Service
 
 MAX_UNFINISHED = 20
@@ -65,14 +66,8 @@ def list_last_runs() -> list[tuple[Scenario, Run | None]]:
 
 def with_last_run(scenarios: Sequence[Scenario]) -> list[tuple[Scenario, Run | None]]:
     """Each scenario and its newest run, in two queries."""
-    newest = Run.objects.filter(scenario=OuterRef("pk")).order_by("-queued_at").values("pk")[:1]
-    keys = dict(
-        Scenario.objects.filter(pk__in=[row.pk for row in scenarios])
-        .annotate(last_run_id=Subquery(newest))
-        .values_list("pk", "last_run_id")
-    )
-    runs = Run.objects.for_a_list().in_bulk([key for key in keys.values() if key])
-    return [(row, runs.get(keys[row.pk])) for row in scenarios]
+    found = find_last_runs(scenarios)
+    return [(row, found.get(row.pk)) for row in scenarios]
 
 
 def find_holders() -> dict[str, Run]:

@@ -17,6 +17,7 @@ from scenarios.models import DeletionRequest, Delivery, Webhook
 from scenarios.notifications.addresses import check_receiver
 from scenarios.notifications.outbox import format_message
 
+NAME_TAKEN = "name_taken"
 # Both secrets sign for this long after a change, so that receivers can switch without a gap.
 EARLIER_SECRET_SIGNS = timedelta(hours=24)
 
@@ -51,13 +52,14 @@ def validate_and_save_webhook(webhook: Webhook, *, by: User | None = None) -> st
     """Validate all fields, then do as `save_webhook`.
 
     Raises:
-        ValidationError: with a sentence for each invalid field.
+        ValidationError: with a sentence for each invalid field; for a name that another webhook has, with
+            the code NAME_TAKEN.
         ReceiverRefused: this site may not send there.
     """
     webhook.full_clean(exclude=["salt", "fingerprint", "earlier_salt", "changed_by"], validate_unique=False)
     if Webhook.objects.filter(name=webhook.name).exclude(pk=webhook.pk).exists():
         sentence = f"A webhook named {webhook.name!r} already exists; choose another name."
-        raise ValidationError({"name": sentence})
+        raise ValidationError({"name": ValidationError(sentence, code=NAME_TAKEN)})
     return save_webhook(webhook, by=by)
 
 

@@ -66,6 +66,19 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class LastRunRecord:
+    """The newest run of a scenario: the fields of a run that say how it went, and when."""
+
+    id: str
+    status: str
+    rollback: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class FaultRecord:
     """`status` is the state in words; `address` is where the service was when the fault was injected.
 
@@ -114,7 +127,7 @@ class EventRecord:
     data: Mapping[str, Any]
 
 
-Record = RunRecord | FaultRecord | EventRecord
+Record = RunRecord | LastRunRecord | FaultRecord | EventRecord
 
 
 def record_run(run: Run) -> RunRecord:
@@ -139,6 +152,18 @@ def record_run(run: Run) -> RunRecord:
         last_event=run.last_event,
         url=page_url(run),
         environment=run.environment,
+    )
+
+
+def record_last_run(run: Run) -> LastRunRecord:
+    return LastRunRecord(
+        id=str(run.pk),
+        status=run.outcome or run.state,
+        rollback=run.rollback or None,
+        created_at=run.queued_at,
+        started_at=run.claimed_at,
+        finished_at=run.finished_at,
+        url=page_url(run),
     )
 
 

@@ -70,10 +70,16 @@ def test_invalid_fields_name_their_place(ci: Program, other: Any, path: str) -> 
 
 def test_webhook_names_are_unique(ci: Program) -> None:
     made(ci)
-    found = read_problem(ci.post("webhooks", WISH), 422)
-    assert found["errors"][0]["path"] == "body.name"
-    other = made(ci, name="other")
-    read_problem(ci.ask("PUT", f"webhooks/{other['id']}", WISH), 422)
+    other = f"webhooks/{made(ci, name='other')['id']}"
+    change = {"Content-Type": "application/merge-patch+json"}
+    for answer in (
+        ci.post("webhooks", WISH),
+        ci.ask("PUT", other, WISH),
+        ci.ask("PATCH", other, {"name": WISH["name"]}, **change),
+    ):
+        found = read_problem(answer, 409)
+        assert found["code"] == "name_taken"
+        assert repr(WISH["name"]) in found["detail"]
 
 
 def test_put_replaces_a_webhook_but_keeps_its_secret(ci: Program) -> None:

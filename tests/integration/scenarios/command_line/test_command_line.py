@@ -100,7 +100,9 @@ def test_show_prints_last_runs_and_document(scenario: CommandLine, ended: Run) -
     shown = scenario("show", "exchange-latency", "--json").json
     assert shown["document"] == DOCUMENT
     assert shown["runs"][0]["status"] == "passed"
-    assert [item["last_run"] for item in scenario("list", "--json").json["items"]] == ["passed"]
+    (listed,) = scenario("list", "--json").json["items"]
+    assert listed["last_run"]["status"] == "passed"
+    assert listed["last_run"]["id"] == str(ended.id)
 
 
 def test_faults_lists_all_or_outstanding_ones(scenario: CommandLine, ended: Run) -> None:
