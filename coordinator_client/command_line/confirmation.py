@@ -13,13 +13,18 @@ def add_yes(parser: ArgumentParser) -> None:
     )
 
 
+def asks(terminal: Terminal, *, yes: bool) -> bool:
+    """False if the answer is given, or input or output is not a terminal."""
+    return not (yes or terminal.wants_json) and _is_terminal()
+
+
 def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
-    """Ask, unless the answer is given or input or output is not a terminal.
+    """Ask, if `asks`.
 
     Raises:
         CommandRefused: the answer is not yes.
     """
-    if yes or terminal.wants_json or not _is_terminal():
+    if not asks(terminal, yes=yes):
         return
     terminal.errors.print(f"{escape_text(question)} [y/N] ".replace("[y/N]", r"\[y/N]"), end="")
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:

@@ -1,17 +1,18 @@
 """The verbs delete and keep, of scenarios."""
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.confirmation import add_yes, confirm
-from coordinator_client.command_line.coordinator import Coordinator
-from coordinator_client.command_line.deletions import show_deletion, show_kept
+from coordinator_client.command_line.deletions import (
+    list_schedules,
+    show_deletion,
+    show_kept,
+    warn_of_schedules,
+)
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import Session, add_completed, add_verb
-from coordinator_client.errors import CoordinatorError
 
 
 def add_to(verbs: Any) -> None:
@@ -28,25 +29,16 @@ def _add_name(parser: ArgumentParser) -> None:
 
 
 def delete_scenario(session: Session, name: str, *, yes: bool, **_options: Any) -> int:
-    users = _list_users(session.coordinator, name)
+    schedules = list_schedules(session.coordinator, {("scenario", name)})
+    users = [f"schedule {schedule.name!r}" for schedule in schedules]
     used = f", which {' and '.join(users)} {'names' if len(users) == 1 else 'name'}" if users else ""
     confirm(session.terminal, f"Delete scenario {name!r}{used}?", yes=yes)
     deletion = session.coordinator.delete_scenario(name)
-    for user in users:
-        session.terminal.complain(f"{user.capitalize()} still names {name!r} and can start no run of it.")
+    warn_of_schedules(session.terminal, schedules)
     if deletion is None:
         session.terminal.result({"deleted": name}, f"Scenario {escape_text(name)} is deleted.")
         return exit_codes.DONE
     return show_deletion(session.terminal, deletion, f"keep {name}")
-
-
-def _list_users(coordinator: Coordinator, name: str) -> Sequence[str]:
-    """The schedules that start the scenario; none if the user may not see them."""
-    with suppress(CoordinatorError):
-        return [
-            f"schedule {found.name!r}" for found in coordinator.list_schedules() if found.scenario == name
-        ]
-    return []
 
 
 def keep_scenario(session: Session, name: str, **_options: Any) -> int:

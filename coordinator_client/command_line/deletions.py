@@ -1,9 +1,38 @@
-"""What the verbs say of deletions that the watchdog carries out, and of their withdrawal."""
+"""What the verbs say of deletions: of the schedules that lose what they start, and of slow deletions."""
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from coordinator_client.command_line import exit_codes
+from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.wording import quote_command
-from coordinator_client.records import Deletion
+from coordinator_client.errors import CoordinatorError
+from coordinator_client.records import Deletion, Schedule
+
+
+def list_schedules(coordinator: Coordinator, removed: Collection[tuple[str, str]]) -> Sequence[Schedule]:
+    """The schedules that start one of these, such as `("suite", "shop")`.
+
+    None if the user may not see schedules.
+    """
+    if not removed:
+        return []
+    with suppress(CoordinatorError):
+        return [found for found in coordinator.list_schedules() if find_subject(found) in removed]
+    return []
+
+
+def find_subject(schedule: Schedule) -> tuple[str, str]:
+    return ("suite", schedule.suite) if schedule.suite else ("scenario", schedule.scenario)
+
+
+def warn_of_schedules(terminal: Terminal, schedules: Sequence[Schedule], *, done: bool = True) -> None:
+    for schedule in schedules:
+        _, name = find_subject(schedule)
+        state = "still names" if done else "names"
+        can = "can" if done else "could then"
+        terminal.complain(f"Schedule {schedule.name!r} {state} {name!r} and {can} start no run of it.")
 
 
 def show_deletion(terminal: Terminal, deletion: Deletion, keep: str) -> int:

@@ -1,9 +1,11 @@
 """Reads documents from files and folders, and writes files atomically."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator_client.command_line.coordinator import CommandRefused
@@ -13,6 +15,9 @@ SUFFIXES = (".yaml", ".yml", ".json")
 STANDARD_INPUT = Path("-")
 # Far more than a document may have. The rest of longer input is never read.
 MAX_INPUT_BYTES = 4 * 1024 * 1024
+# YAML allows no such line within a text, so it always begins a document.
+# https://yaml.org/spec/1.2.2/#912-document-markers
+_MARKER = re.compile(rb"^---(?=[ \t\r\n]|\Z)[ \t]*(?P<rest>[^\r\n]*)(\r?\n|\Z)", re.MULTILINE)
 
 
 def find_files(paths: list[Path]) -> list[Path]:
@@ -75,6 +80,58 @@ def read_content(file: Path) -> bytes:
             return pipe.read(MAX_INPUT_BYTES)
     except OSError as error:
         raise CommandRefused(f"Cannot read {str(file)!r}: {error.strerror}.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One document of a file, which begins after so many lines."""
+
+    content: bytes
+    lines_before: int = 0
+
+
+def split_documents(content: bytes) -> list[Part]:
+    """The documents between lines of `---`, without these lines and without empty documents.
+
+    What has only one document is left as it is.
+    """
+    begins = [(0, 0)]  # where the line before a document begins, and where the document does
+    for marker in _MARKER.finditer(content):
+        has_content = marker["rest"] and not marker["rest"].startswith(b"#")
+        begins.append((marker.start(), marker.start() if has_content else marker.end()))
+    ends = [line for line, _ in begins[1:]] + [len(content)]
+    texts = [(begin, content[begin:end]) for (_, begin), end in zip(begins, ends, strict=True)]
+    if _is_empty(texts[0][1]):  # only what comes before the first document
+        del texts[0]
+    parts, counted, lines = [], 0, 0
+    for begin, text in texts:
+        lines += content.count(b"\n", counted, begin)
+        counted = begin
+        if not _is_empty(text):
+            parts.append(Part(text, lines))
+    return parts if parts and len(texts) > 1 else [Part(content)]
+
+
+def _is_empty(text: bytes) -> bool:
+    """Whether it has nothing but comments and directives."""
+    lines = (line.strip() for line in text.splitlines())
+    return all(not line or line.startswith((b"#", b"%")) or line == b"..." for line in lines)
+
+
+def read_documents(file: Path) -> list[Part]:
+    """The documents of a file, of which there may be several.
+
+    Raises:
+        CommandRefused: the file cannot be read, or a pipe is longer than is read of it.
+    """
+    content = read_content(file)
+    parts = split_documents(content)
+    if len(parts) > 1 and len(content) == MAX_INPUT_BYTES and not file.is_file():
+        name = "standard input" if file == STANDARD_INPUT else repr(str(file))
+        raise CommandRefused(
+            f"More than {MAX_INPUT_BYTES // 1024**2} MiB come from {name}; give a folder of files instead."
+        )
+    return parts
 
 
 def replace_file(file: Path, content: bytes) -> None:

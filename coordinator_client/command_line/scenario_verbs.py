@@ -14,7 +14,14 @@ from coordinator_client.command_line.coordinator import (
 from coordinator_client.command_line.files import find_files, replace_file
 from coordinator_client.command_line.given_variables import read_variables
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
-from coordinator_client.command_line.reading import list_findings, read_files, show_preflight
+from coordinator_client.command_line.reading import (
+    FileProblem,
+    Place,
+    ReadFile,
+    list_findings,
+    read_files,
+    show_preflight,
+)
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.verbs import (
     VARIABLE_HELP,
@@ -30,7 +37,10 @@ from coordinator_client.errors import InvalidVariablesError
 from coordinator_client.records import PlannedRun, Run, Scenario
 
 RUNS_SHOWN = 5
-FILES_HELP = "Documents, or folders with documents (.yaml, .yml, .json), or '-' for standard input."
+FILES_HELP = (
+    "Files with one document, or several between lines of '---', or folders with such files (.yaml, .yml, "
+    ".json), or '-' for standard input."
+)
 
 
 def add_to(verbs: Any) -> None:
@@ -148,46 +158,51 @@ def validate_files(
     **_options: Any,
 ) -> int:
     terminal = session.terminal
-    found_files = find_files(files)
-    read, problems = read_files(session, found_files, describe=lambda file, _: f"{escape_text(file)}: valid")
+    read, problems = read_files(
+        session, find_files(files), describe=lambda place, _: f"{escape_text(place)}: valid"
+    )
     found = {
-        file: _check_live(session, file, document, (variables, vars_files)) for file, document in read if live
+        place: _check_live(session, place, document, (variables, vars_files))
+        for place, document in read
+        if live
     }
     if terminal.wants_json:
         valid = [
-            {"file": str(file), "name": document.name, **(list_findings(found[file]) if live else {})}
-            for file, document in read
+            {**place.as_json(), "name": document.name, **(list_findings(found[place]) if live else {})}
+            for place, document in read
         ]
         terminal.document({"valid": valid, "problems": [problem.as_json() for problem in problems]})
     else:
-        _say_how_many_are_valid(terminal, found_files, read)
+        _say_how_many_are_valid(terminal, read, problems)
     refused = any(problem.refused for problem in problems)
     cannot_run = any(check.refusals or check.unreachable for check in found.values())
     return exit_codes.REFUSED if refused or cannot_run else exit_codes.DONE
 
 
 def _say_how_many_are_valid(
-    terminal: Terminal, files: Sequence[Path], read: Sequence[tuple[Path, ReadDocument]]
+    terminal: Terminal, read: Sequence[ReadFile], problems: Sequence[FileProblem]
 ) -> None:
-    """The last line for several files; one file has its own line."""
-    if len(files) == 1:
+    """The last line for several documents; one has its own line."""
+    wrong = len({(problem.file, problem.document) for problem in problems if problem.refused})
+    documents = len(read) + wrong
+    if documents == 1:
         return
-    wrong = len(files) - len(read)
     if wrong:
-        terminal.say(f"[red]{wrong} of {len(files)} documents {'is' if wrong == 1 else 'are'} invalid.[/red]")
+        terminal.say(f"[red]{wrong} of {documents} documents {'is' if wrong == 1 else 'are'} invalid.[/red]")
     else:
-        terminal.say(f"[green]All {len(files)} documents are valid.[/green]")
+        terminal.say(f"[green]All {documents} documents are valid.[/green]")
 
 
 def _check_live(
-    session: Session, file: Path, document: ReadDocument, given: tuple[list[str], list[Path]]
+    session: Session, place: Place, document: ReadDocument, given: tuple[list[str], list[Path]]
 ) -> PlannedRun:
     try:
         found = session.coordinator.plan_run(document.source, read_variables(*given))
     except InvalidVariablesError as error:
         found = PlannedRun(refusals=list(error.variables.values()))
     if not session.terminal.wants_json:
-        session.terminal.say(f"{escape_text(file)}: {'cannot run now' if found.refusals else 'checked live'}")
+        state = "cannot run now" if found.refusals else "checked live"
+        session.terminal.say(f"{escape_text(place)}: {state}")
         show_preflight(session.terminal, found)
     return found
 

@@ -75,7 +75,11 @@ class Scenarios:
         check: bool = False,
         only_new: Collection[str] = (),
     ) -> Sequence[Change]:
-        """Store all documents or none. `check` stores nothing; `prune` removes every other scenario."""
+        """Store all documents or none; each has its whole text.
+
+        `check` stores nothing; `prune` also removes every other scenario and suite. Nothing is stored if a
+        name in `only_new` is stored with another document.
+        """
         body: dict[str, Any] = {"documents": list(documents), "prune": prune}
         if check:
             body["check"] = True

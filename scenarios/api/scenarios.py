@@ -134,9 +134,7 @@ def get_scenario(request: HttpRequest, name: str) -> Scenario:
 def put_scenario(request: HttpRequest, name: str) -> Scenario:
     """Store the document in the body, or nothing if it is invalid."""
     caller = get_caller(request)
-    return add_last_run(
-        stored_scenarios.save_scenario(read_document_named(request, name), by=caller.user)
-    )
+    return add_last_run(stored_scenarios.save_scenario(read_document_named(request, name), by=caller.user))
 
 
 @SCENARIO.delete(needs("scenarios.delete_scenario"), may_conflict=True, may_take_long=True)
