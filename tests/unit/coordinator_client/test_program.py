@@ -23,10 +23,8 @@ NAMES = [f"scenario-number-{number}" for number in range(2000)]
 
 
 def scenarios(*names: str) -> Answer:
-    rows = [
-        {"name": name, "title": "A title of some length", "description": "", "tags": [], "changed_at": MOMENT}
-        for name in names
-    ]
+    fields = {"title": "A title of some length", "description": "", "tags": [], "changed_at": MOMENT}
+    rows = [{"name": name, **fields, "last_run": None} for name in names]
     return Answer({"items": rows, "next_cursor": None})
 
 
@@ -70,7 +68,7 @@ def test_program_imports_neither_django_nor_the_coordinator() -> None:
 
 
 def test_output_into_a_closed_pipe_ends_quietly() -> None:
-    with scripted_api(EMPTY, scenarios(*NAMES), EMPTY) as server:
+    with scripted_api(scenarios(*NAMES)) as server:
         process = subprocess.Popen(
             [*COMMAND, "list"],
             env=environment(server.url),
@@ -102,7 +100,7 @@ def test_waiting_verb_ends_when_its_reader_has_gone(verb: tuple[str, ...]) -> No
 
 @pytest.mark.parametrize("locale", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}])
 def test_programs_get_utf_8_in_any_locale(locale: dict[str, str]) -> None:
-    with scripted_api(EMPTY, scenarios("日本-é"), EMPTY) as server:
+    with scripted_api(scenarios("日本-é")) as server:
         done = subprocess.run(
             [*COMMAND, "list"],
             env=environment(server.url, **locale),
@@ -132,13 +130,13 @@ def show_on_terminal(*words: str, **variables: str) -> bytes:
 
 
 def test_terminal_that_has_no_such_character_gets_its_number() -> None:
-    with scripted_api(EMPTY, scenarios("日本-é"), EMPTY) as server:
+    with scripted_api(scenarios("日本-é")) as server:
         shown = show_on_terminal("list", **environment(server.url, PYTHONIOENCODING="latin-1", TERM="dumb"))
     assert "\\u65e5\\u672c-é".encode("latin-1") in shown
 
 
 def test_narrow_terminal_gets_whole_names() -> None:
-    with scripted_api(EMPTY, scenarios("exchange-latency-of-a-quarter"), EMPTY) as server:
+    with scripted_api(scenarios("exchange-latency-of-a-quarter")) as server:
         wanted = environment(server.url, COLUMNS="40", TERM="xterm")
         shown = show_on_terminal("list", "--no-color", **wanted)
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode())
@@ -204,6 +202,18 @@ def test_options_are_accepted_before_and_after_the_verb(capsys: pytest.CaptureFi
         for words in (("--server", server.url, "runs", "--json"), ("runs", "--json", "--server", server.url)):
             code, out, _ = call(capsys, *words)
             assert (code, json.loads(out)) == (0, {"items": []})
+
+
+def test_a_coordinator_of_0_1_0_is_asked_for_the_newest_run_of_each_scenario(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old = scenarios("short")
+    del old.body["items"][0]["last_run"]
+    newest = run_row("failed", rollback="dirty")
+    with scripted_api(old, Answer({"items": [newest], "next_cursor": None})) as server:
+        _, out, _ = call(capsys, "--server", server.url, "list")
+    assert out == "short\tA title of some length\tfailed, rollback dirty\n"
+    assert "scenario=short" in server.asked[1].path
 
 
 def test_server_that_goes_away_in_the_middle_is_explained_with_the_way_to_continue(
