@@ -24,10 +24,15 @@ class Problem:
 
 
 class CoordinatorError(Exception):
-    """Base class of all errors of this library; its text is a sentence for users."""
+    """Base class of all errors of this library; its text is a sentence for users.
+
+    `code` names the cause for programs. `response` is a `Response`, if what the server has answered is the
+    error.
+    """
 
     code = ""
     status: int | None = None
+    response: Any = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For pools of processes: the arguments of a subclass are not those of its text."""
@@ -46,13 +51,19 @@ def _restore(
 class SettingsError(CoordinatorError):
     """The address, the token, a profile or a certificate authority cannot be used."""
 
+    code = "settings"
+
 
 class UnavailableError(CoordinatorError):
     """The coordinator does not respond, or asks to be left alone; it may respond later."""
 
+    code = "unavailable"
+
 
 class UnexpectedAnswerError(CoordinatorError):
     """The response is not that of a coordinator, or of an incompatible version."""
+
+    code = "unexpected_answer"
 
     def __init__(self, server: str, what: str) -> None:
         super().__init__(f"{server} answered {what}; check that this is a coordinator's address.")
@@ -60,6 +71,8 @@ class UnexpectedAnswerError(CoordinatorError):
 
 class NotUnderstoodError(CoordinatorError):
     """A response lacks a field that the API promises."""
+
+    code = "unexpected_answer"
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -69,6 +82,8 @@ class NotUnderstoodError(CoordinatorError):
 
 class WaitTimeoutError(CoordinatorError):
     """The run has not ended in time. It continues."""
+
+    code = "not_in_time"
 
 
 class RefusedError(CoordinatorError):
@@ -125,6 +140,7 @@ class InvalidDocumentError(InvalidRequestError):
     ) -> None:
         text = "\n".join(str(problem) for problem in problems) or sentence
         super().__init__(text, status=status, code=code, errors=errors)
+        self.sentence = sentence or text
         self.problems = tuple(problems)
 
 
@@ -134,12 +150,15 @@ class InvalidVariablesError(InvalidRequestError):
     def __init__(
         self,
         variables: Mapping[str, str],
+        sentence: str = "",
         *,
         status: int = 422,
         code: str = "invalid_variables",
         errors: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        super().__init__("\n".join(variables.values()), status=status, code=code, errors=errors)
+        text = "\n".join(variables.values())
+        super().__init__(text, status=status, code=code, errors=errors)
+        self.sentence = sentence or text
         self.variables = dict(variables)
 
 
@@ -162,7 +181,7 @@ def build_refusal(
         if problems := list_document_problems(errors):
             return InvalidDocumentError(problems, sentence, status=status, code=code, errors=errors)
         if variables := _list_variables(errors):
-            return InvalidVariablesError(variables, status=status, code=code, errors=errors)
+            return InvalidVariablesError(variables, sentence, status=status, code=code, errors=errors)
         if details := _list_details(errors):
             error = InvalidRequestError(f"{sentence} {details}", status=status, code=code, errors=errors)
             error.sentence = sentence

@@ -148,16 +148,25 @@ def check_response(server: str, response: Response) -> Response:
         UnavailableError: it asks to be left alone, or a proxy cannot reach it.
         UnexpectedAnswerError: something else than a coordinator has answered.
     """
-    status = response.status
-    if status < MULTIPLE_CHOICES:
+    if response.status < MULTIPLE_CHOICES:
         return response
+    error = _find_error(server, response)
+    error.response = response
+    raise error
+
+
+def _find_error(server: str, response: Response) -> CoordinatorError:
+    status = response.status
     if status < BAD_REQUEST:
         where = response.headers.get("location", "")
-        raise UnexpectedAnswerError(server, f"with a redirect to {where!r}, which is not followed")
+        return UnexpectedAnswerError(server, f"with a redirect to {where!r}, which is not followed")
     refusal = _read_problem(server, response)
-    if status in UNAVAILABLE:
-        raise UnavailableError(f"{server}: {refusal}") from refusal
-    raise refusal
+    if status not in UNAVAILABLE:
+        return refusal
+    error = UnavailableError(f"{server}: {refusal}")
+    error.status, error.code = status, refusal.code or error.code
+    error.__cause__ = refusal
+    return error
 
 
 def _read_problem(server: str, response: Response) -> CoordinatorError:

@@ -66,7 +66,7 @@ def build_object(fields: Sequence[Field]) -> dict[str, Any]:
     """The JSON object with these fields.
 
     Raises:
-        CommandRefused: a name is given as a value and as a list or an object.
+        CommandRefused: a name is given twice, or as a value and as a list or an object.
     """
     whole: dict[str, Any] = {}
     for field in fields:
@@ -85,6 +85,8 @@ def _put(container: Any, path: Sequence[str], field: Field) -> None:
     else:
         inner = field.read_value()
     if isinstance(container, dict):
+        if not rest and first in container:
+            raise CommandRefused(f"The field {_format_name(field)!r} is given twice; give it once.")
         container[first] = inner
     else:
         container.append(inner)

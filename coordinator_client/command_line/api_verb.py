@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
-from http import HTTPStatus
+from http.client import responses as REASONS  # noqa: N812 - a constant there, too
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -18,7 +18,7 @@ from coordinator_client.command_line.api_fields import (
 from coordinator_client.command_line.coordinator import CommandRefused, Coordinator
 from coordinator_client.command_line.files import find_file, read_content
 from coordinator_client.command_line.verbs import Session, add_verb
-from coordinator_client.errors import RefusedError, UnexpectedAnswerError
+from coordinator_client.errors import CoordinatorError, RefusedError, UnexpectedAnswerError
 
 if TYPE_CHECKING:
     from coordinator_client.exchanges import Response
@@ -123,17 +123,18 @@ def send_request(
             session.terminal.document({"items": _read_pages(coordinator, address, dict(headers))})
             return exit_codes.DONE
         response = coordinator.request(method, address, content=content, headers={**sent, **dict(headers)})
-    except RefusedError as error:
+    except CoordinatorError as error:
+        if error.response is None:
+            raise
+        _write(session, error.response, include=include)
         _explain(session, address, error)
         return exit_codes.find_refusal_code(error)
-    if include:
-        session.terminal.text(_format_head(response))
-    _write(session, response)
+    _write(session, response, include=include)
     return exit_codes.DONE
 
 
 def _format_head(response: "Response") -> bytes:
-    lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
+    lines = [f"HTTP/1.1 {response.status} {REASONS.get(response.status, '')}".rstrip()]
     lines += [f"{name.title()}: {value}" for name, value in response.headers.items()]
     return "".join(f"{line}\n" for line in (*lines, "")).encode()
 
@@ -168,15 +169,21 @@ def _read_pages(coordinator: Coordinator, address: str, headers: dict[str, str])
         page_address = f"{address}{'&' if '?' in address else '?'}{urlencode({'cursor': cursor})}"
 
 
-def _write(session: Session, response: "Response") -> None:
+def _write(session: Session, response: "Response", *, include: bool) -> None:
+    """The body of an error, too, as `gh api` does: a program reads the error's code there."""
+    if include:
+        session.terminal.text(_format_head(response))
     if response.content and "json" in response.headers.get("content-type", ""):
         session.terminal.document(response.json(session.coordinator.place))
     else:
-        session.terminal.text(response.content)
+        session.terminal.text(response.content.decode(errors="replace").encode())
 
 
-def _explain(session: Session, address: str, error: RefusedError) -> None:
+def _explain(session: Session, address: str, error: CoordinatorError) -> None:
     """Each error with its place: the request was written by hand."""
+    if not isinstance(error, RefusedError):
+        session.terminal.complain(str(error))
+        return
     sentence = (
         f"There is nothing at '{PREFIX}{address}'." if error.code == "no_such_address" else error.sentence
     )

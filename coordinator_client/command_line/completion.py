@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coordinator_client.command_line.parser import StoreOnce
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.profiles import find_profile_file, read_profile, read_profiles
 
@@ -222,7 +223,9 @@ def start(parser: Any) -> None:
     if "_ARGCOMPLETE" not in os.environ:
         return
     import argcomplete  # noqa: PLC0415 - the shell has asked
+    from argcomplete.finders import safe_actions  # noqa: PLC0415 - as above
 
+    safe_actions.add(StoreOnce)  # values such as that of '--server' are needed
     argcomplete.autocomplete(
         parser,
         always_complete_options=False,

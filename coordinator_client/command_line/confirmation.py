@@ -15,7 +15,7 @@ def add_yes(parser: ArgumentParser) -> None:
 
 def asks(terminal: Terminal, *, yes: bool) -> bool:
     """False if the answer is given, or input or output is not a terminal."""
-    return not (yes or terminal.wants_json) and _is_terminal()
+    return not (yes or terminal.wants_json) and has_terminal()
 
 
 def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
@@ -31,5 +31,5 @@ def confirm(terminal: Terminal, question: str, *, yes: bool) -> None:
         raise CommandRefused("Nothing was changed.")
 
 
-def _is_terminal() -> bool:
+def has_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()

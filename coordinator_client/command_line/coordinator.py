@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from coordinator_client.command_line.allow_lists import AllowLists
 from coordinator_client.command_line.decisions import Decisions
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from coordinator_client.exchanges import Response
 
 MAX_NAMES_LISTED = 10
+BEING_DELETED = "being_deleted"
+"""The code of the API."""
 LATEST = "latest"
 """Instead of the id of a run: the newest one."""
 
@@ -44,13 +46,29 @@ def _find_close(name: str, stored: Sequence[str]) -> str:
 class CommandRefused(CoordinatorError):  # noqa: N818 - a state
     """The command cannot be carried out; the message is shown to the user."""
 
+    code = "refused"
+
 
 class NotFound(CommandRefused):
     """What the command names does not exist."""
 
+    code = "not_found"
+
 
 class NotPermitted(CommandRefused):
     """The user may not do this, or somebody else must."""
+
+    code = "permission_missing"
+
+
+class BeingDeleted(CommandRefused):
+    """The scenario is being deleted: it cannot be run or changed."""
+
+    code = BEING_DELETED
+
+    @classmethod
+    def of_scenario(cls, name: str) -> Self:
+        return cls(f"Scenario {name!r} is being deleted.")
 
 
 class ChangedMeanwhile(CommandRefused):
@@ -88,6 +106,15 @@ class SuiteNotFound(NotFound):
         close = _find_close(name, stored)
         hint = f"did you mean {close!r}?" if close else f"{quote_command('suite list')} lists all."
         super().__init__(f"There is no suite {name!r}; {hint}")
+
+
+class EnvironmentNotFound(NotFound):
+    """There is no environment with this name."""
+
+    def __init__(self, name: str, stored: Sequence[str]) -> None:
+        close = _find_close(name, stored)
+        hint = f"did you mean {close!r}?" if close else f"{quote_command('environment list')} lists all."
+        super().__init__(f"There is no environment {name!r}; {hint}")
 
 
 class RunNotFound(NotFound):

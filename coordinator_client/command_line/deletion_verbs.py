@@ -29,6 +29,7 @@ def _add_name(parser: ArgumentParser) -> None:
 
 
 def delete_scenario(session: Session, name: str, *, yes: bool, **_options: Any) -> int:
+    session.coordinator.find_scenario(name)  # before a question that would be about nothing
     schedules = list_schedules(session.coordinator, {("scenario", name)})
     users = [f"schedule {schedule.name!r}" for schedule in schedules]
     used = f", which {' and '.join(users)} {'names' if len(users) == 1 else 'name'}" if users else ""

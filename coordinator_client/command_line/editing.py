@@ -16,7 +16,9 @@ class Edited:
 class Editing(Protocol):
     """All methods may raise CoordinatorError."""
 
-    def find_document(self, name: str) -> Edited: ...
+    def find_document(self, name: str) -> Edited:
+        """Raises BeingDeleted if nobody can change it."""
+        ...
 
     def replace_document(self, edited: Edited, document: str) -> None:
         """Store the document unless somebody has changed the stored one since.

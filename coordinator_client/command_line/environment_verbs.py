@@ -1,29 +1,35 @@
 """The verb `environment`, with add, list, show and remove; and the option of other verbs that names one."""
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
-from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.coordinator import CommandRefused, EnvironmentNotFound
 from coordinator_client.command_line.environments import EnvironmentRequest
 from coordinator_client.command_line.given_variables import read_variables
 from coordinator_client.command_line.given_words import read_mapping
+from coordinator_client.command_line.registered import find_earlier
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import (
     Session,
     Verb,
     add_completed,
     add_group,
+    add_unset_variables,
     add_vars_file,
     add_verb,
+    check_unset,
 )
-from coordinator_client.command_line.wording import quote_command
+from coordinator_client.command_line.wording import format_value, quote_command
+from coordinator_client.errors import PermissionMissingError
 from coordinator_client.records import Environment
 
 VARIABLE_HELP = (
-    "The value of a variable there; NAME alone takes it from the environment variable. Can be repeated."
+    "The value of a variable there; NAME alone takes it from the environment variable. Can be repeated. With "
+    "'--replace', variables that are not named stay."
 )
 
 
@@ -70,8 +76,9 @@ def add_to(verbs: Any) -> None:
         "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
     )
     add_vars_file(add)
+    add_unset_variables(add)
     add.add_argument("--description", metavar="TEXT")
-    add.add_argument("--replace", action="store_true", help="Change an existing environment.")
+    add.add_argument("--replace", action="store_true", help="Change what the options name; the rest stays.")
     add_verb(group, list_environments, "list", "List the environments.")
     _add_named(group, show_environment, "show", "Show an environment.")
     _add_named(group, remove_environment, "remove", "Remove an environment.")
@@ -86,6 +93,15 @@ def add_environment_option(parser: ArgumentParser) -> None:
         default="",
         metavar="NAME",
     )
+
+
+def check_environment(session: Session, name: str | None) -> None:
+    """Raise NotFound if there is no such environment; the coordinator says what else is wrong with it."""
+    if name:
+        with suppress(PermissionMissingError):
+            stored = [found.name for found in session.coordinator.list_environments()]
+            if name not in stored:
+                raise EnvironmentNotFound(name, stored)
 
 
 def _add_named(verbs: Any, function: Verb, name: str, help_text: str) -> ArgumentParser:
@@ -107,21 +123,47 @@ def add_environment(
     *,
     variables: list[str],
     vars_files: list[Path],
+    unset: list[str],
     replace: bool,
     **options: Any,
 ) -> int:
-    values = read_variables(variables, vars_files)
+    earlier = find_earlier(session.coordinator.find_environment, name, is_needed=False) if replace else None
+    kept = earlier.variables if earlier is not None else {}
+    check_unset(unset, kept, f"environment {name!r}")
+    values = {**kept, **read_variables(variables, vars_files)}
     request = EnvironmentRequest(
         name,
         _read_services(services, options["protected"], options["proxies"], options["words"]),
-        values if variables or vars_files else None,
+        {key: value for key, value in values.items() if key not in unset},
         options["description"],
     )
     saved = session.coordinator.save_environment(request, replace=replace)
     named = ", ".join(saved.services) or "no services yet"
-    words = f"Environment {escape_text(saved.name)} is stored, with {escape_text(named)}."
-    session.terminal.result(saved, words)
+    words = f"Environment {saved.name} is stored, with {named}."
+    if earlier is not None:
+        words = f"Environment {saved.name} is {_describe_changes(earlier, saved)}."
+    session.terminal.result(saved, escape_text(words))
     return exit_codes.DONE
+
+
+def _describe_changes(earlier: Environment, saved: Environment) -> str:
+    """Each service and variable that is new, gone or changed."""
+    changes = _compare("service", earlier.services, saved.services)
+    changes += _compare("variable", earlier.variables, saved.variables)
+    if earlier.description != saved.description:
+        changes.append("the description")
+    return f"changed: {', '.join(changes)}" if changes else "as it was; nothing has changed"
+
+
+def _compare(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    changes = [f"{kind} {name} removed" for name in before if name not in after]
+    changes += [f"{kind} {name} added" for name in after if name not in before]
+    for name in after:
+        if name in before and before[name] != after[name]:
+            is_shown = kind == "variable"  # a service may have many words
+            values = f" from {format_value(before[name])} to {format_value(after[name])}" if is_shown else ""
+            changes.append(f"{kind} {name}{values}")
+    return changes
 
 
 def _read_services(
@@ -129,9 +171,11 @@ def _read_services(
 ) -> dict[str, dict[str, Any]] | None:
     if services is None and not protected and not proxies and not words:
         return None
-    found: dict[str, dict[str, Any]] = {
-        name: {"base_url": url} for name, url in (_split("--service", word) for word in services or ())
-    }
+    found: dict[str, dict[str, Any]] = {}
+    for name, url in (_split("--service", word) for word in services or ()):
+        if name in found:
+            raise CommandRefused(f"'--service' gives {name!r} two addresses; give it one.")
+        found[name] = {"base_url": url}
     for name, text in (_split("--words", word) for word in words):
         _find(found, "--words", name).update(read_mapping("--words", text) or {})
     for name in protected:
@@ -189,4 +233,4 @@ def remove_environment(session: Session, name: str, **_options: Any) -> int:
 
 
 def _format_values(environment: Environment) -> str:
-    return ", ".join(f"{name}={value}" for name, value in environment.variables.items())
+    return ", ".join(f"{name}={format_value(value)}" for name, value in environment.variables.items())

@@ -20,13 +20,24 @@ def read_variables(words: Sequence[str], files: Sequence[Path]) -> dict[str, str
 
     Raises:
         CommandRefused: a file cannot be read.
-        InvalidVariablesError: a file is not a mapping of names to values, or the environment lacks a name.
+        InvalidVariablesError: a file is not a mapping of names to values, the environment lacks a name, or
+            two words give a name two values.
     """
     values: dict[str, str] = {}
     for file in files:
         values |= _read_file(file)
-    pairs = (_add_value(word).partition("=") for word in words)
-    return values | {name.strip(): value for name, _, value in pairs}
+    return values | _read_words(words)
+
+
+def _read_words(words: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for word in words:
+        name, _, value = _add_value(word).partition("=")
+        name = name.strip()
+        if values.get(name, value) != value:
+            raise InvalidVariablesError({name: f"{name!r} is given two values with '--var'; give it one"})
+        values[name] = value
+    return values
 
 
 def _add_value(word: str) -> str:

@@ -2,6 +2,8 @@
 
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,18 @@ from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import CommandRefused, FaultFilter, RunFilter
 from coordinator_client.command_line.files import replace_file
 from coordinator_client.command_line.moments import parse_moment
-from coordinator_client.command_line.terminal import Terminal, escape_text
+from coordinator_client.command_line.terminal import Terminal, add_earlier_run_names, escape_text
 from coordinator_client.command_line.verbs import Session, add_completed, add_run, add_verb, parse_number
 from coordinator_client.command_line.wording import format_value
-from coordinator_client.records import OUTCOMES, REPORT_FORMATS, ROLLBACKS, STATES, Fault, Run
+from coordinator_client.records import (
+    OUTCOMES,
+    REPORT_FORMATS,
+    ROLLBACKS,
+    STATES,
+    STATES_TO_UNDO,
+    Fault,
+    Run,
+)
 
 STATUSES = (*STATES, *OUTCOMES)
 MAX_LISTED = 1000
@@ -39,10 +49,13 @@ def add_to(verbs: Any) -> None:
     )
     runs.add_argument(
         "--status",
-        default="",
+        action="append",
+        default=[],
         choices=STATUSES,
         metavar="STATUS",
-        help=f"List only runs with this state or outcome: {', '.join(STATUSES)}.",
+        dest="statuses",
+        help=f"List only runs with this state or outcome: {', '.join(STATUSES)}. Can be repeated, for runs "
+        "with one of these.",
     )
     _add_filters(runs)
     add_limit(runs, default=20)
@@ -98,12 +111,12 @@ def check_limit(limit: int) -> int:
     return limit
 
 
-def list_runs(session: Session, limit: int, *, watch: bool, **options: Any) -> int:
-    names = ("scenario", "environment", "status", "rollback", "since", "until", "by")
+def list_runs(session: Session, limit: int, *, watch: bool, statuses: list[str], **options: Any) -> int:
+    names = ("scenario", "environment", "rollback", "since", "until", "by")
     which = RunFilter(**{name: options[name] for name in names}, limit=check_limit(limit))
     if watch:
-        return _watch_runs(session, which)
-    found = session.coordinator.list_runs(which)
+        return _watch_runs(session, which, statuses)
+    found = _find_runs(session, which, statuses)
     columns = {
         "Run": [run.short_id for run in found],
         "Scenario": [run.scenario for run in found],
@@ -115,11 +128,23 @@ def list_runs(session: Session, limit: int, *, watch: bool, **options: Any) -> i
     return exit_codes.DONE
 
 
-def _watch_runs(session: Session, which: RunFilter) -> int:
+def _find_runs(session: Session, which: RunFilter, statuses: Sequence[str]) -> Sequence[Run]:
+    """The newest runs with one of the statuses; all, if none is given.
+
+    States are asked for before outcomes, so that a run that ends meanwhile is not missed.
+    """
+    asked = [status for status in STATUSES if status in statuses] or [""]
+    list_runs = session.coordinator.list_runs
+    found = {run.id: run for status in asked for run in list_runs(replace(which, status=status))}
+    newest = sorted(found.values(), key=lambda run: (run.created_at, run.id), reverse=True)
+    return newest[: which.limit]
+
+
+def _watch_runs(session: Session, which: RunFilter, statuses: Sequence[str]) -> int:
     """As `kubectl get --watch`: a line for each run, and one more for each change."""
     shown: dict[str, str] = {}
     while True:
-        for run in reversed(session.coordinator.list_runs(which)):
+        for run in reversed(_find_runs(session, which, statuses)):
             if shown.get(run.id) != run.verdict:
                 shown[run.id] = run.verdict
                 _show_change(session.terminal, run)
@@ -138,8 +163,13 @@ def _show_change(terminal: Terminal, run: Run) -> None:
 
 def show_status(session: Session, run: str, **_options: Any) -> int:
     found = session.coordinator.find_run(session.coordinator.find_run_id(run))
-    left = session.coordinator.list_faults(FaultFilter(outstanding=True, run=found.id))
-    session.terminal.result(found, "\n".join([*_describe_run(found), *map(_describe_left, left)]))
+    which = FaultFilter(outstanding=found.has_ended, run=found.id, limit=MAX_LISTED)
+    faults = session.coordinator.list_faults(which)
+    left = [fault for fault in faults if fault.outstanding or fault.state in STATES_TO_UNDO]
+    if session.terminal.wants_json:
+        session.terminal.document({**add_earlier_run_names(found.raw), "faults": left})
+    else:
+        session.terminal.say("\n".join([*_describe_run(found), *map(_describe_left, left)]))
     return exit_codes.DONE
 
 
@@ -161,7 +191,9 @@ def _describe_run(run: Run) -> list[str]:
 
 def _describe_left(fault: Fault) -> str:
     reason = f": {escape_text(fault.reason)}" if fault.reason else ""
-    return f"[red]Fault {fault.id}, {escape_text(fault.action)}, {escape_text(fault.status)}[/red]{reason}"
+    colour = "red" if fault.outstanding else "yellow"  # which the run itself will undo
+    words = escape_text(f"Fault {fault.id}, {fault.action}, {fault.status}")
+    return f"[{colour}]{words}[/{colour}]{reason}"
 
 
 def write_report(

@@ -1,7 +1,7 @@
 """A parser of arguments that suggests what was meant, and shows all verbs where one is missing."""
 
 import sys
-from argparse import Action, ArgumentError, ArgumentParser
+from argparse import Action, ArgumentError, ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -41,6 +41,48 @@ OPTIONS_ELSEWHERE = {
 
 # Options of other command lines that select parts of JSON.
 JSON_PROGRAMS = ("--jq", "--jsonpath", "--query", "--template")
+
+
+class StoreOnce(Action):
+    """An option with one value. Given twice, it is refused: the last value would win without a word."""
+
+    _stored_in: Namespace | None = None
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        del parser
+        refuse_second(self, self._stored_in, namespace, values, option_string)
+        self._stored_in = namespace
+        setattr(namespace, self.dest, values)
+
+
+class ChooseOnce(BooleanOptionalAction):
+    """An option with two forms, as `--protected` and `--no-protected`; only one of them can be given."""
+
+    _stored_in: Namespace | None = None
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        chosen = not (option_string or "").startswith("--no-")
+        refuse_second(self, self._stored_in, namespace, chosen, option_string)
+        self._stored_in = namespace
+        super().__call__(parser, namespace, values, option_string)
+
+
+def refuse_second(
+    action: Action, stored_in: Namespace | None, namespace: Namespace, value: Any, option: str | None
+) -> None:
+    """Raise ArgumentError if this parse has given the option another value; the same one does no harm."""
+    if option and stored_in is namespace and getattr(namespace, action.dest) != value:
+        raise ArgumentError(action, "given twice, with different values; give it once")
+
+
+def forbid_repetition(parser: ArgumentParser) -> None:
+    """For the options that are added to the parser from now on, and that say nothing else."""
+    parser.register("action", None, StoreOnce)
+    parser.register("action", "store", StoreOnce)
 
 
 class VerbParser(ArgumentParser):

@@ -32,6 +32,7 @@ from coordinator_client.command_line import (
     webhook_verbs,
 )
 from coordinator_client.command_line.coordinator import Coordinator
+from coordinator_client.command_line.deletions import add_hint
 from coordinator_client.command_line.parser import VERB, VerbParser
 from coordinator_client.command_line.terminal import Terminal
 from coordinator_client.command_line.verbs import Place, Session, add_connection, add_json
@@ -105,7 +106,8 @@ def carry_out(function: Callable[..., int], session: Session, options: dict[str,
         abandon_output()
         return exit_codes.PIPE_CLOSED
     except CoordinatorError as error:
-        session.terminal.complain(str(error))
+        session.terminal.show_error(error)
+        session.terminal.complain(add_hint(error))
         return exit_codes.find_refusal_code(error)
     except OSError as error:  # a full disk behind '>'
         abandon_output()

@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 from coordinator_client.command_line.coordinator import NotFound
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.errors import NotFoundError
-from coordinator_client.records import Host, Service
+from coordinator_client.records import Environment, Host, Service
 
 # Fields that the verbs change, as the API names them.
 CHANGEABLE = (
     *("base_url", "description", "health_path", "health_status", "protected", "proxy", "proxy_listener"),
     *("proxy_secret", "tls", "auth", "address", "labels"),
 )
-Kept = TypeVar("Kept", Service, Host)
+Kept = TypeVar("Kept", Service, Host, Environment)
 
 
 def find_earlier(find: Callable[[str], Kept], name: str, *, is_needed: bool) -> Kept | None:

@@ -1,12 +1,13 @@
 """The verbs `service` and `host`, each with add, list, test and remove."""
 
-from argparse import ArgumentParser, BooleanOptionalAction
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import CommandRefused
 from coordinator_client.command_line.given_words import read_mapping
+from coordinator_client.command_line.parser import ChooseOnce
 from coordinator_client.command_line.registered import (
     describe_changes,
     find_earlier,
@@ -103,7 +104,7 @@ def _add_name(parser: ArgumentParser, kind: str) -> ArgumentParser:
 
 def _add_common(parser: ArgumentParser) -> None:
     parser.add_argument("--description", metavar="TEXT")
-    parser.add_argument("--protected", action=BooleanOptionalAction, default=None, help=PROTECTED_HELP)
+    parser.add_argument("--protected", action=ChooseOnce, default=None, help=PROTECTED_HELP)
     parser.add_argument("--replace", action="store_true", help=REPLACE_HELP)
 
 

@@ -41,7 +41,7 @@ class ScheduleRequest:
     """What to store of a schedule; None leaves a value as it is, or at its default.
 
     It runs a scenario or a suite. `window` are two times of day, as '02:00'; empty texts remove it, and the
-    environment. Variables that are not named stay.
+    environment. Variables that are not named stay; those in `unset` go.
     """
 
     name: str
@@ -53,11 +53,13 @@ class ScheduleRequest:
     priority: int | None = None
     window: tuple[str, str] | None = None
     environment: str | None = None
+    unset: Sequence[str] = ()
 
     def list_fields(self) -> dict[str, Any]:
         """The fields of the API, as a merge patch; what is not given is left out."""
         fields: dict[str, Any] = {"cron": self.cron, "time_zone": self.time_zone, "priority": self.priority}
-        fields |= {"scenario": self.scenario, "suite": self.suite, "variables": dict(self.variables) or None}
+        variables = {**dict.fromkeys(self.unset), **self.variables}
+        fields |= {"scenario": self.scenario, "suite": self.suite, "variables": variables or None}
         fields = {name: value for name, value in fields.items() if value is not None}
         if self.environment is not None:
             fields["environment"] = self.environment or None

@@ -18,7 +18,7 @@ from coordinator_client.command_line.coordinator import (
     TranslationRefused,
 )
 from coordinator_client.command_line.decision_verbs import show_steps
-from coordinator_client.command_line.environment_verbs import add_environment_option
+from coordinator_client.command_line.environment_verbs import add_environment_option, check_environment
 from coordinator_client.command_line.files import (
     check_writable,
     find_file,
@@ -35,7 +35,7 @@ from coordinator_client.command_line.progress import (
     say_that_it_continues,
 )
 from coordinator_client.command_line.reading import FileProblem, list_findings, show_preflight, show_problems
-from coordinator_client.command_line.terminal import Terminal, escape_text
+from coordinator_client.command_line.terminal import Terminal, describe_error, escape_text
 from coordinator_client.command_line.verbs import (
     Session,
     add_completed,
@@ -132,6 +132,7 @@ def run(
         check_writable(junit)
     try:
         values = read_variables(variables, vars_files)
+        check_environment(session, options["environment"])
         if dry_run:
             return _dry_run(session, scenario, values, options["environment"])
         how = Start(
@@ -167,7 +168,8 @@ def _show_refused_document(
     found = [FileProblem(Path(scenario), mistake, translated=translated) for mistake in error.problems]
     show_problems(session.terminal, found)
     if session.terminal.wants_json:
-        session.terminal.document({"problems": [problem.as_json() for problem in found]})
+        problems = [problem.as_json() for problem in found]
+        session.terminal.document({**describe_error(error), "problems": problems})
     return exit_codes.REFUSED
 
 

@@ -8,8 +8,10 @@ from typing import Any
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import (
     CommandRefused,
+    NotFound,
     ReadDocument,
     RunFilter,
+    ScenarioNotFound,
 )
 from coordinator_client.command_line.files import find_files, replace_file
 from coordinator_client.command_line.given_variables import read_variables
@@ -50,7 +52,14 @@ def add_to(verbs: Any) -> None:
         "list",
         "List the stored scenarios, with the verdict of the last run.",
     )
-    listing.add_argument("--tag", default="", metavar="TAG", help="List only those with this tag.")
+    listing.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="TAG",
+        dest="tags",
+        help="List only those with this tag. Can be repeated, for those with all of these.",
+    )
     listing.add_argument(
         "--search",
         default="",
@@ -108,8 +117,11 @@ def _add_name(parser: ArgumentParser, **how: Any) -> None:
     )
 
 
-def list_scenarios(session: Session, tag: str, text: str, limit: int | None, **_options: Any) -> int:
-    found = session.coordinator.list_scenarios(tag, text, None if limit is None else check_limit(limit))
+def list_scenarios(session: Session, tags: list[str], text: str, limit: int | None, **_options: Any) -> int:
+    limit = None if limit is None else check_limit(limit)
+    first, others = "".join(tags[:1]), set(tags[1:])
+    asked = session.coordinator.list_scenarios(first, text, None if others else limit)
+    found = [item for item in asked if others <= set(item.tags)][:limit]
     columns = {
         "Name": [scenario.name for scenario in found],
         "Title": [scenario.title for scenario in found],
@@ -117,7 +129,9 @@ def list_scenarios(session: Session, tag: str, text: str, limit: int | None, **_
     }
     items = [_omit_document(scenario) for scenario in found]
     hint = f"No scenarios are stored; store some with {quote_command('import')}."
-    hint = f"No scenario has the tag {escape_text(repr(tag))}." if tag else hint
+    if tags:
+        named = escape_text(" and ".join(map(repr, tags)))
+        hint = f"No scenario has the {'tag' if len(tags) == 1 else 'tags'} {named}."
     hint = "No scenarios match." if text else hint
     session.terminal.rows(items, columns, empty=hint)
     return exit_codes.DONE
@@ -255,7 +269,11 @@ def list_versions(session: Session, name: str, show: int | None, limit: int, **_
         else:
             terminal.text(version.document.encode())
         return exit_codes.DONE
-    found = session.coordinator.list_versions(name, check_limit(limit))
+    try:
+        found = session.coordinator.list_versions(name, check_limit(limit))
+    except ScenarioNotFound as error:
+        hint = "A deleted scenario gets its versions back when it is imported again."
+        raise NotFound(f"{error} {hint}") from error
     columns: dict[str, list[object]] = {
         "Version": [version.version for version in found],
         "At (UTC)": [f"{version.at:%Y-%m-%d %H:%M:%S}" for version in found],

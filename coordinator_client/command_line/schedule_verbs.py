@@ -6,7 +6,7 @@ from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.deletions import show_deletion, show_kept
-from coordinator_client.command_line.environment_verbs import add_environment_option
+from coordinator_client.command_line.environment_verbs import add_environment_option, check_environment
 from coordinator_client.command_line.given_variables import read_variables
 from coordinator_client.command_line.registrations import ScheduleRequest
 from coordinator_client.command_line.terminal import escape_text
@@ -17,11 +17,13 @@ from coordinator_client.command_line.verbs import (
     add_group,
     add_person,
     add_priority,
+    add_unset_variables,
     add_variables,
     add_vars_file,
     add_verb,
+    check_unset,
 )
-from coordinator_client.command_line.wording import quote_command
+from coordinator_client.command_line.wording import format_value, quote_command
 from coordinator_client.records import Schedule
 
 
@@ -42,6 +44,7 @@ def add_to(verbs: Any) -> None:
     parser.add_argument("--time-zone", metavar="ZONE", help="For example Europe/Berlin (default: UTC).")
     add_variables(parser)
     add_vars_file(parser)
+    add_unset_variables(parser)
     add_environment_option(parser)
     parser.add_argument(
         "--window",
@@ -109,7 +112,7 @@ def show_schedule(session: Session, schedule: str, **_options: Any) -> int:
     if found.environment:
         lines.append(f"Environment: {escape_text(found.environment)}")
     if found.variables:
-        values = ", ".join(f"{name}={value}" for name, value in found.variables.items())
+        values = ", ".join(f"{name}={format_value(value)}" for name, value in found.variables.items())
         lines.append(f"Variables: {escape_text(values)}")
     if found.obstacle:
         lines.append(f"[yellow]It could not start a run now[/yellow]: {escape_text(found.obstacle)}")
@@ -118,12 +121,23 @@ def show_schedule(session: Session, schedule: str, **_options: Any) -> int:
 
 
 def set_schedule(
-    session: Session, schedule: str, *, variables: list[str], vars_files: list[Path], by: str, **options: Any
+    session: Session,
+    schedule: str,
+    *,
+    variables: list[str],
+    vars_files: list[Path],
+    unset: list[str],
+    by: str,
+    **options: Any,
 ) -> int:
+    if unset:
+        check_unset(unset, session.coordinator.find_schedule(schedule).variables, f"schedule {schedule!r}")
+    check_environment(session, options["environment"])
     names = ("cron", "scenario", "suite", "time_zone", "priority", "window", "environment")
     request = ScheduleRequest(
         name=schedule,
         variables=read_variables(variables, vars_files),
+        unset=unset,
         **{name: options[name] for name in names},
     )
     saved = session.coordinator.save_schedule(request, by)

@@ -1,6 +1,7 @@
 """Output of the commands: lines and colours for people, JSON for programs."""
 
 import json
+import os
 import re
 import select
 import sys
@@ -8,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
+from coordinator_client.errors import CoordinatorError
 from coordinator_client.records import OUTCOMES, Event, FeedEvent, Record, Run
 
 if TYPE_CHECKING:
@@ -53,9 +55,12 @@ class Terminal:
     ) -> None:
         self.wants_json = wants_json
         self._write = write or sys.stdout.write
-        # rich respects NO_COLOR and TERM=dumb, and writes no control characters if this is not a terminal.
-        self.out = PipeConsole(highlight=False, soft_wrap=True, no_color=no_color or None)
-        self.errors = PipeConsole(highlight=False, soft_wrap=True, no_color=no_color or None, stderr=True)
+        self._has_document = False
+        # rich respects TERM=dumb, and writes no control characters if this is not a terminal. With NO_COLOR,
+        # it would still write in bold.
+        colors: Literal["auto"] | None = None if no_color or os.environ.get("NO_COLOR") else "auto"
+        self.out = PipeConsole(highlight=False, soft_wrap=True, color_system=colors)
+        self.errors = PipeConsole(highlight=False, soft_wrap=True, color_system=colors, stderr=True)
         if not self.out.is_terminal:
             self.out.width = UNLIMITED_WIDTH  # so that each row is one line
 
@@ -66,6 +71,11 @@ class Terminal:
 
     def say(self, markup: str) -> None:
         self.talk.print(markup)
+
+    def show_error(self, error: CoordinatorError) -> None:
+        """With `wants_json`, for programs: as the only document, or as the last line of many."""
+        if self.wants_json and not self._has_document:
+            self.line(describe_error(error))
 
     def complain(self, sentence: str) -> None:
         self.errors.print(f"[red]{escape_text(sentence)}[/red]")
@@ -84,10 +94,12 @@ class Terminal:
 
     def document(self, value: Any) -> None:
         """Write the command's only JSON document."""
+        self._has_document = True
         self._write(dump_json(value, indent=2, ensure_ascii=False) + "\n")
 
     def text(self, content: bytes) -> None:
         """Write a complete document unchanged."""
+        self._has_document = True
         self._write(content.decode())
 
     def line(self, value: Any) -> None:
@@ -103,14 +115,16 @@ class Terminal:
             self.say(markup)
 
     def rows(self, items: Sequence[Any], columns: Mapping[str, Iterable[object]], *, empty: str) -> None:
-        """Write the items as JSON or as a table; without items, show `empty`.
+        """Write the items as JSON or as a table; without items, say `empty` on standard error.
 
-        If this is not a terminal, tabs separate the cells and there is no heading, so that `cut` can read it.
+        A pipe gets nothing then: `runs | wc -l` counts no sentence. If this is not a terminal, tabs separate
+        the cells and there is no heading, so that `cut` can read it.
         """
         if self.wants_json:
             self.document({"items": items})
         elif not items:
-            self.say(empty)
+            if empty:
+                self.errors.print(empty)
         elif not self.out.is_terminal:
             for row in zip(*columns.values(), strict=True):
                 self._write("\t".join(map(_escape_control, row)) + "\n")
@@ -133,6 +147,18 @@ class Terminal:
             return
         with self.talk.status(words) as status:
             yield status
+
+
+def describe_error(error: CoordinatorError) -> dict[str, Any]:
+    """`errors` has the single errors as the API sends them."""
+    return {
+        "error": {
+            "code": error.code,
+            "status": error.status,
+            "detail": str(error),
+            "errors": getattr(error, "errors", []),
+        }
+    }
 
 
 def dump_json(value: Any, **how: Any) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from coordinator_client.command_line import completion
-from coordinator_client.command_line.coordinator import Coordinator
+from coordinator_client.command_line.coordinator import CommandRefused, Coordinator
+from coordinator_client.command_line.parser import forbid_repetition
 from coordinator_client.command_line.terminal import Terminal
 
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
@@ -73,7 +74,11 @@ def add_group(verbs: Any, name: str, help_text: str) -> Any:
 
 
 def add_shared_options(parser: ArgumentParser) -> None:
-    """Accepted before the verb and after it; the defaults belong to the first place."""
+    """Accepted before the verb and after it; the defaults belong to the first place.
+
+    What stands after the verb counts, so that an alias such as `test-coordinator --profile staging` can be
+    overruled.
+    """
     add_connection(parser, SUPPRESS)
     add_json(parser, SUPPRESS)
     parser.add_argument("--no-color", action="store_true", default=SUPPRESS, help="Do not use colours.")
@@ -84,6 +89,7 @@ def add_json(parser: ArgumentParser, default: Any) -> None:
 
 
 def add_connection(parser: ArgumentParser, default: str) -> None:
+    forbid_repetition(parser)
     parser.add_argument("--server", metavar="URL", default=default, help=SERVER_HELP)
     add_completed(
         parser,
@@ -118,6 +124,25 @@ def add_variables(parser: ArgumentParser, *, help_text: str = VARIABLE_HELP) -> 
         metavar="NAME[=VALUE]",
         dest="variables",
     )
+
+
+def add_unset_variables(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--unset-var",
+        action="append",
+        default=[],
+        metavar="NAME",
+        dest="unset",
+        help="Remove a variable; can be repeated. The variables that are not named stay as they are.",
+    )
+
+
+def check_unset(unset: Sequence[str], variables: Mapping[str, object], owner: str) -> None:
+    """Raises CommandRefused if `owner`, such as "schedule 'nightly'", has no such variable."""
+    for name in unset:
+        if name not in variables:
+            known = f"; it has {', '.join(variables)}" if variables else ""
+            raise CommandRefused(f"The {owner} has no variable {name!r}{known}.")
 
 
 def add_vars_file(parser: ArgumentParser) -> None:

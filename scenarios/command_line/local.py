@@ -10,6 +10,7 @@ from django.conf import settings
 
 from coordinator_client.command_line.coordinator import (
     LATEST,
+    BeingDeleted,
     CommandRefused,
     FaultFilter,
     NoRunNamed,
@@ -35,7 +36,7 @@ from scenarios.command_line.local_registrations import LocalRegistrations
 from scenarios.command_line.local_rows import describe_run, find_scenario, get_run, matches, select_runs
 from scenarios.command_line.local_starts import LocalStarts
 from scenarios.command_line.local_suites import LocalSuites
-from scenarios.domain.errors import BeingDeleted
+from scenarios.domain import errors
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
 from scenarios.library import imports, preflight, sync
@@ -142,7 +143,9 @@ class LocalCoordinator(
             parsed = [read_any(document.source) for document in documents]
         try:
             done = sync.sync_scenarios(parsed, prune=prune, only_new=only_new)
-        except (BeingDeleted, CannotRemove, NameTaken) as error:
+        except errors.BeingDeleted as error:
+            raise BeingDeleted(f"{error} Nothing was changed.") from error
+        except (CannotRemove, NameTaken) as error:
             raise CommandRefused(f"{error} Nothing was changed.") from error
         return [_describe_change(change) for change in done]
 

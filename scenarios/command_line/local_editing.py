@@ -2,20 +2,22 @@
 
 from django.db import transaction
 
-from coordinator_client.command_line.coordinator import ChangedMeanwhile, CommandRefused
+from coordinator_client.command_line.coordinator import BeingDeleted, ChangedMeanwhile, CommandRefused
 from coordinator_client.command_line.editing import Edited
 from scenarios import models
 from scenarios.command_line.local_errors import explain_errors
 from scenarios.command_line.local_rows import find_scenario
-from scenarios.domain.errors import BeingDeleted
+from scenarios.domain import errors
 from scenarios.drivers import documents
 from scenarios.library import scenarios
 
 
 class LocalEditing:
     def find_document(self, name: str) -> Edited:
-        document = find_scenario(name).document
-        return Edited(name, document, document)
+        row = find_scenario(name)
+        if row.is_being_deleted:
+            raise BeingDeleted.of_scenario(name)
+        return Edited(name, row.document, row.document)
 
     def replace_document(self, edited: Edited, document: str) -> None:
         with explain_errors():
@@ -30,5 +32,5 @@ class LocalEditing:
                 if row is None or row.document != edited.version:
                     raise ChangedMeanwhile(edited.name)
                 scenarios.save_scenario(parsed)
-        except BeingDeleted as error:
-            raise CommandRefused(str(error)) from error
+        except errors.BeingDeleted as error:
+            raise BeingDeleted(str(error)) from error

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from coordinator_client.command_line.coordinator import CommandRefused, TranslationRefused
+from coordinator_client.command_line.coordinator import BeingDeleted, CommandRefused, TranslationRefused
 from coordinator_client.errors import InvalidDocumentError, InvalidVariablesError, Problem
 from coordinator_client.parsing import parse
 from coordinator_client.records import LeftOut
@@ -22,6 +22,8 @@ def explain_errors() -> Iterator[None]:
         raise InvalidDocumentError(_convert(error.problems)) from error
     except errors.InvalidVariables as error:
         raise InvalidVariablesError(error.errors) from error
+    except errors.BeingDeleted as error:
+        raise BeingDeleted(str(error)) from error
     except (errors.CannotBegin, errors.ScenarioDeleted) as error:
         raise CommandRefused(str(error)) from error
 

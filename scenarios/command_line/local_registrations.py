@@ -138,8 +138,9 @@ def _list_columns(request: ScheduleRequest, stored: models.Schedule | None) -> d
     if request.scenario or request.suite:
         columns |= {"scenario_name": request.scenario or "", "suite_name": request.suite or ""}
     runs_another = stored is not None and request.runs_another(_describe_schedule(stored))
-    if request.variables or runs_another:
+    if request.variables or request.unset or runs_another:
         kept = stored.variables if stored and not runs_another else {}
+        kept = {name: value for name, value in kept.items() if name not in request.unset}
         columns["variables"] = {**kept, **make_storable(dict(request.variables))}
     if request.window is not None:
         begins, ends = parse_window(*request.window) if any(request.window) else (None, None)

@@ -188,8 +188,8 @@ def _find_problems(cron: str, zone: str, window: Window) -> Iterator[tuple[str, 
 def _find_cron_problem(fields: Sequence[str], cron: str) -> str:
     if len(fields) != FIELDS:
         return (
-            f"{cron!r} has {len(fields)} fields: a cron expression has five, "
-            "for minute, hour, day of month, month and day of week, for example '30 2 * * MON-FRI'"
+            f"{cron!r} has {len(fields)} {'field' if len(fields) == 1 else 'fields'}: a cron expression has "
+            "five, for minute, hour, day of month, month and day of week, for example '30 2 * * MON-FRI'"
         )
     try:
         CronSim(cron, datetime.now(UTC))

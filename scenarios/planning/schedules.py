@@ -18,6 +18,7 @@ from django.utils import timezone
 from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables, UnknownEnvironment
 from scenarios.domain.timetable import Timetable
 from scenarios.drivers import documents
+from scenarios.language.variables import read_given
 from scenarios.models import DeletionRequest, Scenario, Schedule, Suite
 from scenarios.planning import approvals
 from scenarios.planning.due import Skipped, check_may_start
@@ -104,7 +105,11 @@ def check_fields(schedule: Schedule) -> None:
 
 
 def check_scenario(schedule: Schedule) -> None:
-    """Raises InvalidSchedule if the scenario or suite is missing or invalid, or refuses the variables."""
+    """Check that there is such a scenario or suite, and give the variables the types that it declares.
+
+    Raises:
+        InvalidSchedule: it is missing or invalid, or refuses the variables.
+    """
     if schedule.suite_name:
         check_suite(schedule)
         return
@@ -118,6 +123,8 @@ def check_scenario(schedule: Schedule) -> None:
     try:
         document = documents.read_document(scenario.document)
         plan_in(document, schedule.variables, schedule.environment)
+        # As those of a run: a command line and a form give text.
+        schedule.variables = read_given(document.variables, schedule.variables)
     except InvalidDocument as error:
         raise InvalidSchedule({"scenario_name": f"{scenario.name!r} is invalid: {error}"}) from error
     except UnknownEnvironment as error:

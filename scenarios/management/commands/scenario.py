@@ -14,6 +14,7 @@ from django.db import DatabaseError, OperationalError, ProgrammingError
 
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.coordinator import Coordinator
+from coordinator_client.command_line.deletions import add_hint
 from coordinator_client.command_line.program import GROUPS, abandon_output, prepare_output
 from coordinator_client.command_line.remote import RemoteCoordinator
 from coordinator_client.command_line.terminal import Terminal
@@ -31,6 +32,12 @@ from scenarios.command_line.local_people import read_account
 NAMING = ("name", "schedule", "scenario", "suite", "files", "run", "fault", "approval", "token")
 # Verbs that change nothing.
 READING = re.compile(r"(list|show|validate|follow|export|write|whoami|log_(in|out))")
+
+
+class DatabaseUnusable(CoordinatorError):  # noqa: N818 - a state
+    """The database does not respond, or has no tables."""
+
+    code = "database_unavailable"
 
 
 def connect(place: Place) -> Coordinator:
@@ -88,13 +95,15 @@ class Command(BaseCommand):
         try:
             code = function(session, **options)
         except CoordinatorError as error:
-            raise CommandError(str(error), returncode=exit_codes.find_refusal_code(error)) from error
+            terminal.show_error(error)
+            raise CommandError(add_hint(error), returncode=exit_codes.find_refusal_code(error)) from error
         except (OperationalError, ProgrammingError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
-            raise CommandError(
-                f"The database cannot be used ({reason}); check DATABASE_URL, and run 'manage.py migrate'.",
-                returncode=exit_codes.REFUSED,
-            ) from error
+            sentence = (
+                f"The database cannot be used ({reason}); check DATABASE_URL, and run 'manage.py migrate'."
+            )
+            terminal.show_error(DatabaseUnusable(sentence))
+            raise CommandError(sentence, returncode=exit_codes.REFUSED) from error
         except BrokenPipeError:
             abandon_output()
             code = exit_codes.PIPE_CLOSED

@@ -94,13 +94,32 @@ def test_pages_are_read_to_the_last_one(capsys: pytest.CaptureFixture[str]) -> N
     assert (refused[0], "it cannot be used with POST" in refused[2]) == (2, True)
 
 
-def test_refusal_names_each_error_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusal_is_written_with_each_error_and_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    """The body to standard output, where a program reads it, as by `gh api`."""
     wrong = {"path": "query", "message": "unknown filter 'x'", "hint": "choose one of y"}
     with scripted_api(problem(422, "The request is invalid.", wrong), problem(500, "It failed.")) as server:
         code, out, err = call(capsys, server, "runs?x=1")
-        assert call(capsys, server, "runs")[0] == 2
-    assert (code, out) == (2, "")
+        headed = call(capsys, server, "runs", "-i")
+    assert (code, json.loads(out)["errors"]) == (2, [wrong])
+    head, _, body = headed[1].partition("\n\n")
+    assert (headed[0], head.splitlines()[0]) == (2, "HTTP/1.1 500 Internal Server Error")
+    assert json.loads(body)["detail"] == "It failed."
     assert err == "The request is invalid. (422)\nquery: unknown filter 'x'; choose one of y\n"
+
+
+def test_what_is_wrong_in_a_document_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {"path": "spec", "message": "unknown field 'x'", "line": 3, "column": 5}
+    with scripted_api(problem(422, "The document is invalid.", wrong)) as server:
+        _, _, err = call(capsys, server, "plan", "-f", "document=x")
+    assert err == "The document is invalid. (422)\nspec: unknown field 'x'\n"
+
+
+def test_proxy_that_answers_with_a_page_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Answer(b"<h1>Bad \xff</h1>", 404, {"Content-Type": "text/html"})
+    with scripted_api(page) as server:
+        code, out, err = call(capsys, server, "runs", "-i")
+    assert (code, out.endswith("<h1>Bad \ufffd</h1>")) == (9, True)
+    assert "check that this is a coordinator's address" in err
 
 
 def test_report_is_written_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,6 +156,7 @@ def test_fields_are_the_body_or_the_parameters(files: None, capsys: pytest.Captu
         assert call(capsys, server, "runs?limit=2", "-X", "GET", "-f", "text=a b", "-F", "limit=3")[0] == 0
         assert call(capsys, server, "x", "--input", "a.json", "-f", "check=yes")[0] == 0
         refused = call(capsys, server, "x", "-f", "a=1", "-f", "a[b]=1")
+        twice = call(capsys, server, "x", "-f", "a=1", "-f", "a=2")
         missing = call(capsys, server, "x", "-F", "a=@missing.txt")
     body, listed, both = server.asked
     assert (body.method, body.headers["Content-Type"]) == ("POST", "application/json")
@@ -146,6 +166,7 @@ def test_fields_are_the_body_or_the_parameters(files: None, capsys: pytest.Captu
     assert (listed.method, listed.path) == ("GET", "/api/v1/runs?limit=2&text=a+b&limit=3")
     assert (both.path, both.body) == ("/api/v1/x?check=yes", b"{}")
     assert (refused[0], "'a[b]' is given in two forms" in refused[2]) == (2, True)
+    assert (twice[0], "'a' is given twice" in twice[2]) == (2, True)
     assert (missing[0], "There is no file or folder 'missing.txt'" in missing[2]) == (2, True)
 
 

@@ -36,6 +36,12 @@ def test_a_name_without_value_is_read_from_the_environment(monkeypatch: pytest.M
     assert read_variables(["DELAY_MS", "x="], []) == {"DELAY_MS": "a=b c", "x": ""}
 
 
+def test_a_name_given_twice_has_one_value() -> None:
+    assert read_variables(["a=1", "a=1"], []) == {"a": "1"}
+    with pytest.raises(InvalidVariablesError, match="'a' is given two values with '--var'; give it one"):
+        read_variables(["a=1", "a=2"], [])
+
+
 def test_a_name_that_the_environment_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DELAY_MS", raising=False)
     with pytest.raises(

@@ -297,8 +297,8 @@ def test_profiles_are_listed_without_tokens(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    code, out, _ = call(capsys, "profiles")
-    assert (code, "There are no profiles in" in out) == (0, True)
+    code, out, err = call(capsys, "profiles")
+    assert (code, out, "There are no profiles in" in err) == (0, "", True)
     (tmp_path / "test-coordinator").mkdir()
     file = tmp_path / "test-coordinator" / "profiles.toml"
     file.write_text('default = "a"\n[a]\nserver = "https://a.example"\ntoken = "tc_hidden"\n')

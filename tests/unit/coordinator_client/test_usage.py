@@ -85,6 +85,14 @@ def test_help_of_a_verb_is_shown_as_by_its_option(
         (("list", "--json", "--jq", ".items"), "'test-coordinator list … --json | jq .items'"),
         (("api", "runs", "-F", "limit"), "write it as NAME=VALUE, NAME[PART]=VALUE or NAME[]=VALUE"),
         (("service", "list", "zzz"), "test-coordinator service list: error: unrecognized arguments: zzz\n"),
+        (("runs", "--by", "ada", "--by", "bob"), "argument --by: given twice, with different values"),
+        (("runs", "--limit", "1", "--json", "--limit=2"), "argument --limit: given twice, with different"),
+        (("--server", "http://a", "--server", "http://b", "runs"), "argument --server: given twice"),
+        (("api", "x", "-X", "GET", "--method", "PUT"), "argument -X/--method: given twice, with different"),
+        (
+            ("host", "add", "h", "--protected", "--no-protected"),
+            "--no-protected: given twice, with different",
+        ),
         (
             ("schedule", "set", "n", "--cron", "* * * * *", "--suite", "s", "--window", "2"),
             "invalid window '2'",
@@ -97,6 +105,41 @@ def test_mistakes_are_answered_with_what_was_meant(
     code, out, err = call(capsys, *words)
     assert (code, out) == (2, "")
     assert sentence in err
+
+
+def test_option_after_the_verb_overrules_the_one_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """An alias such as `test-coordinator --server URL` can be overruled."""
+    with scripted_api(EMPTY) as server:
+        before = ("--server", "http://127.0.0.1:1", "runs")
+        assert call(capsys, *before, "--server", server.url, "--server", server.url) == (
+            0,
+            "",
+            "No runs match.\n",
+        )
+
+
+def test_variable_is_given_one_value(capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_api(EMPTY) as server:
+        words = ("run", "slow", "--var", "a=1", "--var", "b=1", "--var", "a=2", "--server", server.url)
+        code, _, err = call(capsys, *words)
+    assert (code, err) == (2, "'a' is given two values with '--var'; give it one\n")
+
+
+def test_error_is_a_document_with_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """So that a script can read its code; the sentence is on standard error as ever."""
+    wrong = {"path": "body.url", "message": "is not an address"}
+    refused = problem(422, "Values are not valid.", wrong)
+    with scripted_api(refused) as server:
+        words = ("service", "add", "till", "--url", "tcp://a:1", "--json", "--server", server.url)
+        code, out, err = call(capsys, *words)
+    error = json.loads(out)["error"]
+    assert (code, error["status"], error["errors"]) == (2, 422, [wrong])
+    assert err == f"{error['detail']}\n"
+    code, out, _ = call(capsys, "runs", "--json", "--server", f"http://127.0.0.1:{free_port()}")
+    assert (code, json.loads(out)["error"]["code"]) == (9, "unavailable")
+    with scripted_api(EMPTY) as server:
+        code, out, _ = call(capsys, "status", "0000", "--json", "--server", server.url)
+    assert (code, json.loads(out)["error"]["code"]) == (7, "not_found")
 
 
 def test_folder_cannot_be_run_and_a_document_in_it_is_named(

@@ -93,6 +93,13 @@ def test_the_command_line_stores_shows_and_uses_environments(scenario: CommandLi
     assert "has no '--service shop=URL'" in scenario("environment", "add", "b", *worded[-2:]).err
     again = scenario("environment", "add", "staging", "--service", "shop=http://other.test")
     assert (again.code, "Add '--replace' to change it." in again.err) == (2, True)
+    changed = scenario("environment", "add", "staging", "--replace", "--var", "rate=2")
+    assert changed.out == "Environment staging is changed: variable rate added.\n", changed.err
+    changed = scenario(
+        "environment", "add", "staging", "--replace", "--var", "rate=3", "--unset-var", "limit"
+    )
+    both = "variable limit removed, variable rate from 2 to 3"
+    assert changed.out == f"Environment staging is changed: {both}.\n", changed.err
     shown = scenario("environment", "show", "staging").out
     assert (
         "shop: http://shop.staging.test, protected, behind the fault proxy at http://127.0.0.1:8474" in shown
@@ -103,7 +110,8 @@ def test_the_command_line_stores_shows_and_uses_environments(scenario: CommandLi
     started = scenario("run", str(file), "--environment", "staging", "--detach")
     assert (started.code, Run.objects.get().environment) == (0, "staging"), started.err
     refused = scenario("run", str(file), "--environment", "stagin", "--detach")
-    assert (refused.code, "unknown environment 'stagin'" in refused.err) == (2, True)
+    missing = "There is no environment 'stagin'; did you mean 'staging'?"
+    assert (refused.code, missing in refused.err) == (7, True), refused.err
     assert scenario("environment", "remove", "staging").code == 0
 
 

@@ -58,6 +58,9 @@ def test_runs_are_selected_by_end_time_and_user(either: CommandLine) -> None:
     assert list_ids(either, "--until", "2d") == [str(old.pk)]
     assert list_ids(either, "--by", "ann") == [str(old.pk)]
     assert list_ids(either, "--by", "ann", "--status", "finished") == [str(old.pk)]
+    either_status = ("--status", "failed", "--status", "passed", "--status", "running")
+    assert sorted(list_ids(either, *either_status)) == sorted([str(dirty.pk), str(old.pk)])
+    assert list_ids(either, *either_status, "--limit", "1") == [str(dirty.pk)]
     assert list_ids(either, "--environment", "staging") == [str(old.pk)]
     assert list_ids(either, "--environment", "production") == []
     assert list_ids(either, "--scenario", NAME, "--rollback", "dirty") == [str(dirty.pk)]
@@ -68,7 +71,11 @@ def test_scenarios_are_selected_by_tag(either: CommandLine) -> None:
         text = DOCUMENT.replace(NAME, name, 1).replace("[exchange, latency]", tags, 1)
         stored_scenarios.save_scenario(documents.read_document(text))
     assert [item["name"] for item in either("list", "--tag", "slow", "--json").json["items"]] == [NAME]
-    assert either("list", "--tag", "slo").out == "No scenario has the tag 'slo'.\n"
+    both = either("list", "--tag", "demo", "--tag", "slow", "--limit", "1", "--json").json["items"]
+    assert [item["name"] for item in both] == [NAME]
+    assert either("list", "--tag", "slo").err == "No scenario has the tag 'slo'.\n"
+    nothing = either("list", "--tag", "slow", "--tag", "other")
+    assert (nothing.out, nothing.err) == ("", "No scenario has the tags 'slow' and 'other'.\n")
 
 
 def test_faults_are_selected_by_run_and_service(either: CommandLine) -> None:
@@ -81,7 +88,7 @@ def test_faults_are_selected_by_run_and_service(either: CommandLine) -> None:
         (("--service", "elsewhere"), []),
     ):
         assert [fault["run"] for fault in either("faults", *words, "--json").json["items"]] == runs
-    assert either("faults", "--service", "elsewhere").out == "No fault matches.\n"
+    assert either("faults", "--service", "elsewhere").err == "No fault matches.\n"
 
 
 def test_status_shows_a_run_and_what_it_has_left(either: CommandLine) -> None:

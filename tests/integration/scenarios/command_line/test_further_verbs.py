@@ -1,6 +1,5 @@
 """Deleting, versions, acknowledging, approvals, webhooks, tokens: on this machine, and over the API."""
 
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django.fixtures import Settings
 
-from coordinator_client.command_line import webhook_verbs
+from coordinator_client.command_line import edit_verb, webhook_verbs
 from coordinator_client.command_line.remote import RemoteCoordinator
 from scenarios.access import tokens
 from scenarios.domain.outcomes import Rollback
@@ -78,12 +77,26 @@ def test_scenario_is_edited_unless_somebody_else_has_changed_it(
     assert (wrong.code, f"the draft is kept in '{draft}'" in wrong.err) == (2, True), wrong.err
     draft.unlink()
 
-    def change_meanwhile(words: list[str], **_how: object) -> subprocess.CompletedProcess[bytes]:
-        Path(words[-1]).write_text(CHANGED + "# mine")
-        store(DOCUMENT + "# theirs")
-        return subprocess.CompletedProcess(words, 0)
+    monkeypatch.setenv("EDITOR", "false")
+    failed = scenario("edit", NAME)
+    nothing = "The editor 'false' ended with the exit code 1. Nothing was changed."
+    assert (failed.code, nothing in failed.err, list(tmp_path.iterdir())) == (2, True, []), failed.err
+    monkeypatch.setenv("EDITOR", "sh -c 'echo more >>$0; kill -9 $$'")
+    failed = scenario("edit", NAME)
+    (draft,) = tmp_path.iterdir()
+    assert f"the draft is kept in '{draft}'" in failed.err
+    draft.unlink()
+    monkeypatch.delenv("EDITOR")
+    without = scenario("edit", NAME)
+    assert (without.code, "name a program in EDITOR" in without.err) == (2, True), without.err
 
-    monkeypatch.setattr(subprocess, "run", change_meanwhile)
+    def change_meanwhile(_editor: str, draft: Path) -> int:
+        draft.write_text(CHANGED + "# mine")
+        store(DOCUMENT + "# theirs")
+        return 0
+
+    monkeypatch.setenv("EDITOR", "vi")
+    monkeypatch.setattr(edit_verb, "open_editor", change_meanwhile)
     refused = scenario("edit", NAME)
     (draft,) = tmp_path.iterdir()
     assert (refused.code, draft.read_text()) == (2, CHANGED + "# mine")
@@ -121,8 +134,14 @@ def test_deletion_of_a_scenario_with_many_runs_tells_how_far_it_is(
     assert (told["name"], told["total"], told["left"]) == (NAME, 1, 0)
     refused = scenario("run", NAME)
     assert (refused.code, "is being deleted" in refused.err) == (2, True)
+    assert "manage.py scenario keep NAME' withdraws the deletion." in refused.err
+    monkeypatch.setattr(edit_verb, "open_editor", None)  # which is not called
+    unedited = scenario("edit", NAME, "--json")
+    assert (unedited.code, unedited.json["error"]["code"]) == (2, "being_deleted")
     assert not deletion_requests.carry_on(key, pace)
     assert scenario("delete", NAME).code == 7
+    gone = scenario("versions", NAME)
+    assert (gone.code, "gets its versions back when it is imported again" in gone.err) == (7, True)
 
 
 def test_scenario_that_is_being_deleted_is_kept(
@@ -241,12 +260,12 @@ def test_schedule_is_set_by_a_user_shown_and_removed(
     done = scenario(*words)
     assert (done.code, "its next time is" in done.out) == (0, True), done.err
     row = Schedule.objects.get()
-    assert (row.variables, str(row.changed_by)) == ({"delay_ms": "300"}, "ada")
+    assert (row.variables, str(row.changed_by)) == ({"delay_ms": 300}, "ada")  # of the type of the variable
     wrong = scenario(*words[:-4], "--cron", "61 * * * *")
     assert (wrong.code, "Invalid cron" in wrong.err) == (2, True)
     assert NAME in scenario("schedule", "show", "nightly").out
     assert scenario("list", "--search", "LATENCY", "--limit", 1).out.startswith(NAME)
-    assert scenario("list", "--search", "nothing of this").out == "No scenarios match.\n"
+    assert scenario("list", "--search", "nothing of this").err == "No scenarios match.\n"
     started = scenario("run", NAME, "--detach").out.strip()
     assert started in scenario("status", "latest").out
     assert scenario("schedule", "list", "--json").json["items"][0]["name"] == "nightly"

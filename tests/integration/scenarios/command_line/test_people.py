@@ -40,12 +40,18 @@ def test_schedule_is_stored_alike_on_this_machine_and_over_the_api(either: Comma
     done = either("schedule", "set", "nightly", "--cron", "0 4 * * *", "--json")
     assert (done.code, done.json["changed_by"]) == (0, "ada"), done.err
     row = Schedule.objects.get()
-    assert (row.cron, row.variables, row.priority) == ("0 4 * * *", {"delay": "7"}, 5)
+    assert (row.cron, row.variables, row.priority) == ("0 4 * * *", {"delay": 7}, 5)
     assert (row.window_days, row.grace_minutes, row.is_paused) == ([1], 60, True)
     assert (row.time_zone, str(row.window)) == ("Europe/Berlin", "Monday, 02:00 to 05:00")
     done = either("schedule", "set", "nightly", "--window", "", "--var", "delay=8")
     row = Schedule.objects.get()
-    assert (done.code, row.window_from, row.variables) == (0, None, {"delay": "8"}), done.err
+    assert (done.code, row.window_from, row.variables) == (0, None, {"delay": 8}), done.err
+    unknown = either("schedule", "set", "nightly", "--unset-var", "rate")
+    assert (unknown.code, "has no variable 'rate'; it has delay." in unknown.err) == (2, True), unknown.err
+    assert either("schedule", "set", "nightly", "--unset-var", "delay").code == 0
+    assert Schedule.objects.get().variables == {}
+    elsewhere = either("schedule", "set", "nightly", "--environment", "staging")
+    assert (elsewhere.code, "There is no environment 'staging'" in elsewhere.err) == (7, True), elsewhere.err
     refused = either("schedule", "set", "weekly", "--cron", "0 4 * * *")
     assert (refused.code, "A new schedule needs '--cron', and" in refused.err) == (2, True), refused.err
 
@@ -65,7 +71,9 @@ def test_mistakes_in_a_schedule_are_named_alike(
 ) -> None:
     if way == "local":
         User.objects.create_superuser("ada")
-    refused = either(*SET, *changed)
+    option, value = changed
+    words_of = dict(zip(SET[3::2], SET[4::2], strict=True)) | {option: value}
+    refused = either(*SET[:3], *(word for pair in words_of.items() for word in pair))
     assert (refused.code, words in refused.err) == (2, True), refused.err
     assert not Schedule.objects.exists()
 

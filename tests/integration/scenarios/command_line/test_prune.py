@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 def answer(patch: pytest.MonkeyPatch, word: str) -> None:
     """What a person types at a terminal."""
-    patch.setattr(confirmation, "_is_terminal", lambda: True)
+    patch.setattr(confirmation, "has_terminal", lambda: True)
     patch.setattr(sys, "stdin", io.StringIO(f"{word}\n"))
 
 

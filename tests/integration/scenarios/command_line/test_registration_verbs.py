@@ -56,7 +56,7 @@ def port() -> Iterator[int]:
 
 
 def test_service_is_added_listed_changed_and_removed(scenario: CommandLine) -> None:
-    assert "No services are registered" in scenario("service", "list").out
+    assert "No services are registered" in scenario("service", "list").err
     words = ("--proxy", CONTROL, "--proxy-listener", "127.0.0.1:5433", "--health", "/up", "--protected")
     added = scenario("service", "add", "shop", "--url", URL, *words)
     assert (added.code, added.err) == (0, "")
@@ -87,7 +87,7 @@ def test_credentials_of_a_service_are_set_kept_and_removed(scenario: CommandLine
 
 
 def test_host_is_added_listed_changed_and_removed(scenario: CommandLine) -> None:
-    assert "No hosts are registered" in scenario("host", "list").out
+    assert "No hosts are registered" in scenario("host", "list").err
     words = ("--ssh", "chaos@10.0.0.7:2222", "--label", "role=shop", "--label", "tier=a=b")
     added = scenario("host", "add", "shop-1", *words)
     assert (added.code, added.out) == (0, "Host shop-1 is registered at chaos@10.0.0.7:2222.\n")

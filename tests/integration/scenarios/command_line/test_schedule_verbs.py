@@ -26,7 +26,7 @@ def test_schedules_are_listed_as_table_and_json(scenario: CommandLine, nightly: 
 
 
 def test_empty_list_of_schedules_gives_a_hint(scenario: CommandLine) -> None:
-    assert "There are no schedules" in scenario("schedules").out
+    assert "There are no schedules" in scenario("schedules").err
     refused = scenario("pause", "nightly")
     assert (refused.code, "There is no schedule 'nightly'" in refused.err) == (7, True)
 
