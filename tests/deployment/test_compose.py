@@ -1,14 +1,13 @@
 """The image, built, and the shipped compose files, carried out by Docker as docs/operating.md says."""
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.servers.built_image import provide_image
 from tests.servers.compose_project import (
     IMAGE,
     LONG,
@@ -34,14 +33,12 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeProject]
     folder = tmp_path_factory.mktemp("compose")
     with compose_engine() as engine:
         system = ComposeProject(engine, write_mounts(folder / "programs.json"), write_receiver(folder))
-        # Not by `up --build`, which would start services that share the image once more at the next `up`.
-        system.compose("build")
+        provide_image(engine)
         system.up()
         system.log_in()
         system.manage("scenario", "import", "-", given=LONG)
         yield system
-        system.compose("down", "--volumes")
-        assert engine.list_names() == []
+        system.down()
 
 
 def run_in_image(system: ComposeProject, *command: str) -> str:
@@ -80,10 +77,7 @@ def test_scenarios_of_the_demo_pass_and_prometheus_counts_them(system: ComposePr
 
 
 def test_killed_worker_leaves_no_fault_and_comes_back(system: ComposeProject) -> None:
-    run = system.break_orders()
-    os.kill(system.find_process("worker")[0], signal.SIGKILL)
-    wait_for(system.orders_work, what="the fault is undone")
-    assert system.wait_for_end(run) == ("interrupted", "clean")
+    assert system.kill_worker() == ("interrupted", "clean")
     assert system.count_outstanding() == 0
     system.wait_until_ready()
 

@@ -9,8 +9,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -19,8 +20,8 @@ from typing import Any
 import yaml
 
 from coordinator_site import __version__
-from tests.servers import base_image, container_engine, own_programs
-from tests.servers.container_engine import LIMITS, ContainerEngine, docker_engine
+from tests.servers import container_engine, own_programs
+from tests.servers.container_engine import ContainerEngine, docker_engine
 from tests.servers.coordinator import PROJECT
 from tests.servers.loopback import wait_for
 
@@ -78,7 +79,7 @@ http.server.HTTPServer(("", 9095), Handler).serve_forever()
 
 @lru_cache(maxsize=1)
 def can_be_had() -> bool:
-    programs = all(map(shutil.which, ("docker-compose", "mmdebstrap", "slirp4netns", "curl")))
+    programs = all(map(shutil.which, ("docker", "docker-compose", "mmdebstrap", "slirp4netns", "curl")))
     return programs and container_engine.can_be_had()
 
 
@@ -119,6 +120,14 @@ class ComposeProject:
         self.compose("up", "--detach", *self.options_of_up, *options, *self.list_services())
         self.wait_until_ready()
 
+    def down(self) -> None:
+        """With its volumes: the engine then has nothing under the project's name."""
+        self.compose("down", "--volumes")
+        made = [*self.engine.ask("GET", "/networks"), *(self.engine.ask("GET", "/volumes")["Volumes"] or ())]
+        named = [each["Name"] for each in made if each["Name"].startswith("test-coordinator")]
+        left = [*self.engine.list_names(), *named]
+        assert left == [], f"left by compose: {left}"
+
     def wait_until_ready(self) -> None:
         wait_for(lambda: self.ask(WEB, "/api/v1/ready"), what="the coordinator is ready", seconds=900)
 
@@ -157,6 +166,13 @@ class ComposeProject:
         run = self.start("long")
         wait_for(lambda: not self.orders_work(), what="the fault is injected")
         return run
+
+    def kill_worker(self) -> tuple[str, str]:
+        """In its fault, which the watchdog undoes; how its run ended, and its rollback."""
+        run = self.break_orders()
+        os.kill(self.find_process("worker")[0], signal.SIGKILL)
+        wait_for(self.orders_work, what="the fault is undone")
+        return self.wait_for_end(run)
 
     def orders_work(self) -> bool:
         try:
@@ -201,9 +217,8 @@ class ComposeProject:
 
 @contextmanager
 def compose_engine() -> Iterator[ContainerEngine]:
-    """A dockerd with everything that a registry would have."""
+    """A dockerd that can build, with the programs that a registry would have."""
     with docker_engine(storage_driver="overlay2") as engine, way_out(engine):
-        engine.import_image(BASE, base_image.build_root(), *base_image.CHANGES)
         own_programs.make_images(engine)
         yield engine
 
@@ -249,14 +264,6 @@ def write_receiver(folder: Path) -> Path:
         "receiver": receiver,
     }
     return write_compose(folder / "receiver.json", services)
-
-
-def write_limits(file: Path, files: Iterable[Path]) -> Path:
-    """What Podman needs where its services may not have as many open files as by default."""
-    documents = [yaml.safe_load(each.read_text()) for each in files]
-    names = {name for document in documents for name in document["services"]} - {LEFT_OUT}
-    limits = {limit["Name"]: {"soft": limit["Soft"], "hard": limit["Hard"]} for limit in LIMITS}
-    return write_compose(file, {name: {"ulimits": limits} for name in sorted(names)})
 
 
 def write_next_release(folder: Path) -> Path:

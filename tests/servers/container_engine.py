@@ -46,15 +46,22 @@ wait $! || wait $!
 umount --lazy "$0/data"
 rm --recursive --force --one-file-system "$0"
 """
-# The containers of Podman are processes of nobody, so they must be ended one by one.
+# The containers of Podman are processes of nobody, so they must be ended one by one. So must what has
+# watched a command in a container, which would wait for minutes for somebody who asks how that ended.
 KEEPER_OF_PODMAN = """
+mkdir "$0/data" && mount -t tmpfs tmpfs "$0/data"
 mkdir -p /run/netns && mount -t tmpfs tmpfs /run/netns
 ip link set lo up
 "$@" system service --time 0 "unix://$0/engine.sock" &
 trap "kill $!" TERM
 wait $! || wait $!
 "$@" rm --all --force --time 0
-umount --lazy "$0/data/overlay" "$0/data/vfs" "$0/run" 2>/dev/null
+for process in /proc/[0-9]*; do
+    case "$(readlink "$process/exe")" in
+        */conmon) grep --quiet "$0/" "$process/cmdline" && kill -KILL "${process#/proc/}" ;;
+    esac
+done
+umount --lazy "$0/data" "$0/run" 2>/dev/null
 rm --recursive --force --one-file-system "$0"
 """
 # Its locks and its state in memory would otherwise be those of the machine's own Podman. Debian's crun cannot
@@ -84,8 +91,9 @@ def can_be_had() -> bool:
 @lru_cache(maxsize=1)
 def can_have_podman() -> bool:
     programs = ("podman", "conmon", "runc", "iptables", "busybox", "setpriv", "unshare")
-    netavark = Path("/usr/lib/podman/netavark")
-    return all(map(shutil.which, programs)) and netavark.exists() and network_namespaces.can_be_had()
+    networks = (Path("/usr/lib/podman") / name for name in ("netavark", "aardvark-dns"))
+    has_programs = all(map(shutil.which, programs)) and all(program.exists() for program in networks)
+    return has_programs and network_namespaces.can_be_had()
 
 
 class ContainerEngine:
@@ -268,7 +276,8 @@ def _build_command_of_podman(engine: ContainerEngine, storage_driver: str) -> li
         "log-level": "warn",
     }
     podman = ["podman", *(f"--{name}={value}" for name, value in options.items())]
-    environment = ("env", f"CONTAINERS_CONF={configuration}")
+    # What it unpacks and does not delete goes with the folder.
+    environment = ("env", f"CONTAINERS_CONF={configuration}", f"TMPDIR={folder}")
     engine.podman_words = (*environment, *podman)
     return [*environment, *_begin(KEEPER_OF_PODMAN), str(folder), *podman]
 

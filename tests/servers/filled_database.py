@@ -4,25 +4,19 @@ Migrating an empty database takes four seconds of processor time, and a copy tak
 of one test run share the copies.
 """
 
-import atexit
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.servers.postgresql import programs
+from tests.servers.shared_copies import find_folder, locked
 
 SQLITE_FILE = "coordinator.sqlite3"
 # These decide, besides the code, what the commands write.
 SETTINGS = ("DJANGO_SETTINGS_MODULE", "PYTHONPATH")
-# Where the processes of one test run keep their copies; set by tests/conftest.py.
-SHARED_FOLDER = "COPIES_OF_DATABASES"
 
 
 def fill_database(
@@ -32,8 +26,8 @@ def fill_database(
     url = environment.get("DATABASE_URL", "")
     settings = [environment.get(name, "") for name in SETTINGS]
     key = "\n".join(["postgresql" if url else "sqlite", content, *settings])
-    kept = _folder() / hashlib.sha256(key.encode()).hexdigest()
-    with _locked(kept):
+    kept = find_folder() / hashlib.sha256(key.encode()).hexdigest()
+    with locked(kept):
         is_new = not kept.exists()
         if is_new:
             write()
@@ -47,14 +41,6 @@ def fill_database(
     assert not file.exists(), f"{file} is there already"
     data.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(kept, file)
-
-
-@contextmanager
-def _locked(kept: Path) -> Iterator[None]:
-    """Another process that needs the same waits for it instead of writing it too."""
-    with kept.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _keep(data: Path, url: str, kept: Path) -> None:
@@ -75,12 +61,3 @@ def _run(program: str, *arguments: str | Path) -> None:
     subprocess.run(
         [found / program, *arguments], check=True, env=environment, stdout=subprocess.DEVNULL, timeout=300
     )
-
-
-@cache
-def _folder() -> Path:
-    if shared := os.environ.get(SHARED_FOLDER):
-        return Path(shared)
-    folder = tempfile.mkdtemp(prefix="coordinator-databases-")
-    atexit.register(shutil.rmtree, folder)
-    return Path(folder)

@@ -15,7 +15,7 @@ def test_every_test_and_benchmark_that_a_page_names_exists() -> None:
         assert [name for name in named if not (PROJECT / name).is_file()] == [], page.name
 
 
-@pytest.mark.parametrize("page", ["operating", "kubernetes"])
+@pytest.mark.parametrize("page", ["containers", "kubernetes", "operating"])
 def test_guide_lists_what_checks_each_of_its_sections(page: str) -> None:
     text = (PROJECT / "docs" / f"{page}.md").read_text()
     guide, listed = text.split("\n## Tests of this guide\n")
