@@ -22,12 +22,13 @@ OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`source` says where the server comes from, for errors and for `profiles`."""
+    """`source` and `token_source` say where the server and the token come from, for errors."""
 
     server: str
     token: str = ""
     authority: str = ""
     source: str = ""
+    token_source: str = ""
 
     def __repr__(self) -> str:  # without the token
         return f"Profile({self.server!r}, source={self.source!r})"
@@ -59,8 +60,9 @@ def read_profile(name: str = "", *, server: str = "", authority: str = "") -> Pr
     address = server or ("" if wanted else os.environ.get(SERVER_VARIABLE, ""))
     if address:
         source = "--server" if server else SERVER_VARIABLE
-        table = _find_server_table(address)
-        return Profile(address, _find_token(table), _find_authority(authority, table), source)
+        name, table = _find_server_table(address)
+        token, token_source = _find_token(name, table)
+        return Profile(address, token, _find_authority(authority, table), source, token_source)
     tables = read_profiles()
     default = str(tables.get("default", ""))
     if not (wanted or default):
@@ -82,23 +84,24 @@ def _build_profile(tables: Mapping[str, Any], name: str, authority: str, *, is_n
     address = str(table.get("server", ""))
     if not address:
         raise SettingsError(f"The profile {name!r} names no 'server'.")
-    token = _find_token(table, is_named=is_named)
-    return Profile(address, token, _find_authority(authority, table), f"profile {name}")
+    token, token_source = _find_token(name, table, is_named=is_named)
+    return Profile(address, token, _find_authority(authority, table), f"profile {name}", token_source)
 
 
-def _find_server_table(address: str) -> Mapping[str, Any]:
+def _find_server_table(address: str) -> tuple[str, Mapping[str, Any]]:
     """The default profile if it has this server, or the only one that has it; else an empty table."""
     try:
         tables = read_profiles()
     except SettingsError:  # which is not needed, as the server is given
-        return {}
+        return "", {}
     found: dict[str, Mapping[str, Any]] = {
         name: table
         for name, table in tables.items()
         if isinstance(table, dict) and str(table.get("server", "")).rstrip("/") == address.rstrip("/")
     }
-    default = found.get(str(tables.get("default", "")))
-    return default or (next(iter(found.values())) if len(found) == 1 else {})
+    if (default := str(tables.get("default", ""))) in found:
+        return default, found[default]
+    return next(iter(found.items())) if len(found) == 1 else ("", {})
 
 
 def _find_table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -149,12 +152,18 @@ def read_profiles() -> dict[str, Any]:
     return tables
 
 
-def _find_token(table: Mapping[str, Any], *, is_named: bool = False) -> str:
-    of_profile = (str(table.get("token", "")), str(table.get("token_file", "")))
-    of_environment = (os.environ.get(TOKEN_VARIABLE, ""), os.environ.get(TOKEN_FILE_VARIABLE, ""))
+def _find_token(name: str, table: Mapping[str, Any], *, is_named: bool = False) -> tuple[str, str]:
+    """The token of the profile or of the environment, and in words where it comes from."""
+    variables = {key: os.environ.get(key, "") for key in (TOKEN_VARIABLE, TOKEN_FILE_VARIABLE)}
+    of_profile = (str(table.get("token", "")), str(table.get("token_file", "")), f"the profile {name!r}")
+    of_environment = (variables[TOKEN_VARIABLE], variables[TOKEN_FILE_VARIABLE], "")
     places = (of_profile, of_environment) if is_named else (of_environment, of_profile)
-    token, file = next((place for place in places if any(place)), ("", ""))
-    return token or _read_token(file)
+    for token, file, profile in places:
+        if token:
+            return token, profile or TOKEN_VARIABLE
+        if file:
+            return _read_token(file), f"the file {file!r} of {profile or TOKEN_FILE_VARIABLE}"
+    return "", ""
 
 
 def _read_token(file: str) -> str:

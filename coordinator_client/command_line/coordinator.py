@@ -276,7 +276,7 @@ class Coordinator(Registrations, Environments, AllowLists, Decisions, Editing, F
         """Say whether a queued run may be waiting for a worker that does not run; else ""."""
         ...
 
-    def stop_run(self, run_id: str) -> bool:
+    def stop_run(self, run_id: str, reason: str = "") -> bool:
         """Request the end. False if the run has ended or is already being stopped."""
         ...
 

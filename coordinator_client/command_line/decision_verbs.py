@@ -1,12 +1,11 @@
 """The verbs acknowledge and whoami, and `approval` and `token`."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
-from coordinator_client.command_line.terminal import escape_text
+from coordinator_client.command_line.terminal import escape_text, format_minute
 from coordinator_client.command_line.verbs import (
     Session,
     Verb,
@@ -77,7 +76,7 @@ def whoami(session: Session, **_options: Any) -> int:
     lines = [f"[bold]{escape_text(found.user)}[/bold], {escape_text(session.coordinator.place)}"]
     if found.token is not None:
         end = found.token.expires_at
-        ends = f"until {_format_minute(end)} UTC" if end else "without an end"
+        ends = f"until {format_minute(end)} UTC" if end else "without an end"
         lines.append(f"Token {escape_text(found.token.name)} ({found.token.beginning}…), {ends}")
         lines.append(f"Scopes: {', '.join(map(escape_text, found.token.scopes))}")
     session.terminal.result(found, "\n".join(lines))
@@ -153,16 +152,12 @@ def list_tokens(session: Session, **_options: Any) -> int:
         "Owner": [token.owner or "you" for token in found],
         "State": [token.state for token in found],
         "Scopes": [",".join(token.scopes) for token in found],
-        "Ends (UTC)": [_format_minute(token.expires_at) if token.expires_at else "never" for token in found],
+        "Ends (UTC)": [format_minute(token.expires_at) if token.expires_at else "never" for token in found],
         "Name": [token.name for token in found],
         "Used now": ["yes" if own and own.id == token.id else "-" for token in found],
     }
     session.terminal.rows(found, columns, empty="There are no tokens.")
     return exit_codes.DONE
-
-
-def _format_minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def revoke_token(session: Session, token: str, **_options: Any) -> int:

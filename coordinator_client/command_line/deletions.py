@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from coordinator_client.command_line import exit_codes
-from coordinator_client.command_line.coordinator import BEING_DELETED, Coordinator
+from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import CoordinatorError
@@ -33,13 +33,6 @@ def warn_of_schedules(terminal: Terminal, schedules: Sequence[Schedule], *, done
         state = "still names" if done else "names"
         can = "can" if done else "could then"
         terminal.complain(f"Schedule {schedule.name!r} {state} {name!r} and {can} start no run of it.")
-
-
-def add_hint(error: CoordinatorError) -> str:
-    """The error's sentence, with the command that helps where a scenario is being deleted."""
-    if error.code != BEING_DELETED:
-        return str(error)
-    return f"{error} {quote_command('keep NAME')} withdraws the deletion."
 
 
 def show_deletion(terminal: Terminal, deletion: Deletion, keep: str) -> int:

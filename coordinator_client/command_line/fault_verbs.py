@@ -22,7 +22,11 @@ def add_to(verbs: Any) -> None:
         dest="everything",
         help="Pull the global stop: stop all runs, and let none begin.",
     )
-    stop.add_argument("--reason", default="", help="With '--all': the reason; everybody who waits sees it.")
+    stop.add_argument(
+        "--reason",
+        default="",
+        help="The reason, which the run shows; with '--all', everybody who waits sees it.",
+    )
     add_yes(stop)
     add_verb(verbs, release, "release", "Release the global stop, so that runs may begin again.")
     faults = add_verb(verbs, list_faults, "faults", "List the faults of all runs, the newest first.")
@@ -52,7 +56,7 @@ def stop_run(session: Session, run: str, *, everything: bool, reason: str, yes: 
         )
         return _stop_all(session, reason)
     found = session.coordinator.find_run(session.coordinator.find_run_id(run))
-    if not session.coordinator.stop_run(found.id):
+    if not session.coordinator.stop_run(found.id, reason):
         found = session.coordinator.find_run(found.id)
         if found.has_ended:
             session.terminal.result(found, f"Run {found.id} has already ended: {found.verdict}.")

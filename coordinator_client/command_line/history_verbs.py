@@ -27,6 +27,8 @@ from coordinator_client.records import (
 STATUSES = (*STATES, *OUTCOMES)
 MAX_LISTED = 1000
 WATCH_SECONDS = 2.0
+ENDINGS = {".html": "html", ".htm": "html", ".json": "json", ".xml": "junit"}
+"""The format of a report by its file; every other is Markdown, which people can read in a terminal."""
 
 
 def add_to(verbs: Any) -> None:
@@ -69,7 +71,11 @@ def add_to(verbs: Any) -> None:
     )
     add_run(report)
     report.add_argument(
-        "--format", choices=REPORT_FORMATS, default=None, dest="format_name", help="Default: html."
+        "--format",
+        choices=REPORT_FORMATS,
+        default=None,
+        dest="format_name",
+        help="Default: that of FILE's ending, json with '--json', else md.",
     )
     report.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="The file to write (default: standard output)."
@@ -199,7 +205,9 @@ def _describe_left(fault: Fault) -> str:
 def write_report(
     session: Session, run: str, format_name: str | None, output: Path | None, **_options: Any
 ) -> int:
-    format_name = format_name or ("json" if session.terminal.wants_json else "html")
+    if format_name is None:
+        ending = output.suffix.lower() if output is not None else ""
+        format_name = "json" if session.terminal.wants_json else ENDINGS.get(ending, "md")
     content = session.coordinator.render_report(session.coordinator.find_run_id(run), format_name)
     if output is None:
         session.terminal.text(content)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from coordinator_client.addresses import check_address
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import CommandRefused
-from coordinator_client.command_line.terminal import Terminal, escape_text, format_time
+from coordinator_client.command_line.terminal import Terminal, escape_text, format_minute
 from coordinator_client.command_line.verbs import Place, Session, add_completed, add_verb
 from coordinator_client.errors import NotAuthenticatedError
 from coordinator_client.profiles import PROFILE_VARIABLE, SERVER_VARIABLE, find_profile, read_profiles
@@ -132,7 +132,7 @@ def _read_token(server: str) -> str:
 
 def _describe_login(identity: Identity, name: str, file: str, *, is_default: bool) -> str:
     token = identity.token
-    ends = f", until {format_time(token.expires_at)}" if token and token.expires_at else ""
+    ends = f", until {format_minute(token.expires_at)} UTC" if token and token.expires_at else ""
     use = "it is the default" if is_default else f"use it with '--profile {name}'"
     return (
         f"Logged in as [bold]{escape_text(identity.user)}[/bold]{ends}. "

@@ -32,7 +32,7 @@ from coordinator_client.command_line import (
     webhook_verbs,
 )
 from coordinator_client.command_line.coordinator import Coordinator
-from coordinator_client.command_line.deletions import add_hint
+from coordinator_client.command_line.hints import add_hint
 from coordinator_client.command_line.parser import VERB, VerbParser
 from coordinator_client.command_line.terminal import Terminal
 from coordinator_client.command_line.verbs import Place, Session, add_connection, add_json
@@ -94,7 +94,8 @@ def connect(place: Place) -> Coordinator:
     from coordinator_client.synchronous.client import Client  # noqa: PLC0415
 
     found = read_profile(place.profile, server=place.server, authority=place.authority)
-    return RemoteCoordinator(Client(found.server, found.token, authority=found.authority))
+    client = Client(found.server, found.token, authority=found.authority)
+    return RemoteCoordinator(client, found.token_source)
 
 
 def carry_out(function: Callable[..., int], session: Session, options: dict[str, Any]) -> int:
@@ -107,7 +108,7 @@ def carry_out(function: Callable[..., int], session: Session, options: dict[str,
         return exit_codes.PIPE_CLOSED
     except CoordinatorError as error:
         session.terminal.show_error(error)
-        session.terminal.complain(add_hint(error))
+        session.terminal.complain(add_hint(session, error))
         return exit_codes.find_refusal_code(error)
     except OSError as error:  # a full disk behind '>'
         abandon_output()

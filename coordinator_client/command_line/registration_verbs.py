@@ -165,7 +165,12 @@ def test_service(session: Session, name: str, **_options: Any) -> int:
 
 
 def remove_service(session: Session, name: str, **_options: Any) -> int:
+    service = session.coordinator.find_service(name)
     session.coordinator.remove_service(name)
+    for scenario in sorted({*service.touched_by, *service.probed_by}):
+        session.terminal.complain(
+            f"Scenario {scenario!r} still names {name!r} and can start no run until it is registered again."
+        )
     return _show_saved(session, {"removed": name}, f"Service {escape_text(name)} is removed.")
 
 

@@ -65,9 +65,11 @@ EXPERIMENT_WORDS = {"method", "steady-state-hypothesis"}
 class RemoteCoordinator(
     RemoteRegistrations, RemoteEnvironments, RemoteAllowLists, RemoteDecisions, RemoteEditing, RemoteSuites
 ):
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, token_source: str = "") -> None:
+        """`token_source` says where the token comes from, for a coordinator that does not accept it."""
         self._client = client
         self.place = client.server
+        self.token_source = token_source
 
     def close(self) -> None:
         self._client.close()
@@ -229,8 +231,8 @@ class RemoteCoordinator(
         problem = self._client.find_problem("worker")
         return f"Still waiting for a worker: {problem}" if problem else ""
 
-    def stop_run(self, run_id: str) -> bool:
-        return self._client.runs.stop(run_id)
+    def stop_run(self, run_id: str, reason: str = "") -> bool:
+        return self._client.runs.stop(run_id, reason)
 
     def pull_global_stop(self, reason: str) -> int:
         return self._client.pull_global_stop(reason)

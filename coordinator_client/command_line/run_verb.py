@@ -44,7 +44,7 @@ from coordinator_client.command_line.verbs import (
     add_vars_file,
     add_verb,
 )
-from coordinator_client.command_line.wording import quote_command
+from coordinator_client.command_line.wording import format_duration, quote_command
 from coordinator_client.errors import InvalidDocumentError, UnavailableError, WaitTimeoutError
 from coordinator_client.exchanges import check_key
 from coordinator_client.records import Run
@@ -238,15 +238,18 @@ def _follow_to_end(
 def _watch_or_stop(session: Session, progress: Progress, started: Run, timeout: float | None) -> Run:
     """Follow to the end; the timeout or the first Ctrl-C stops the run, the next Ctrl-C exits."""
     deadline = None if timeout is None else Deadline(timeout)
+    reason = ""
     with handle_sigterm_as_ctrl_c():
         try:
             return _explain_outage(partial(progress.follow, deadline), started)
         except KeyboardInterrupt:
+            reason = "the command was interrupted"
             _say_that_it_is_stopped(session.terminal, "Press Ctrl-C again to exit without waiting.")
         except WaitTimeoutError as error:
+            reason = f"it had not ended within the '--timeout' of {format_duration(timeout or 0)}"
             session.terminal.complain(str(error))
             _say_that_it_is_stopped(session.terminal, "Press Ctrl-C to exit without waiting.")
-        session.coordinator.stop_run(started.id)
+        session.coordinator.stop_run(started.id, reason)
         return _explain_outage(progress.follow, started)
 
 

@@ -192,6 +192,11 @@ def format_time(moment: datetime) -> str:
     return text.removesuffix("+00:00") + "Z"
 
 
+def format_minute(moment: datetime) -> str:
+    """For people, in UTC, which the caller says."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
 def add_earlier_run_names(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The names that `--json` gave these fields before; they go with the next release."""
     has_ended = fields["status"] in OUTCOMES

@@ -45,6 +45,11 @@ class Session:
     def coordinator(self) -> Coordinator:
         return self._connect(self.place)
 
+    @property
+    def token_source(self) -> str:
+        """Where the token of a coordinator that was connected comes from; "" if it has none."""
+        return getattr(vars(self).get("coordinator"), "token_source", "")
+
     def close(self) -> None:
         if "coordinator" in vars(self):
             self.coordinator.close()

@@ -82,9 +82,13 @@ class Runs:
         }
         return parse(Run, self._transport.json("POST", "runs", body=body, key=idempotency_key))
 
-    def stop(self, run_id: str) -> bool:
-        """Request the end: faults are undone. False if the run has ended or is already being stopped."""
-        done = self._transport.json("POST", f"runs/{quote_segment(run_id)}/stop")
+    def stop(self, run_id: str, reason: str = "") -> bool:
+        """Request the end: faults are undone. False if the run has ended or is already being stopped.
+
+        The `reason` becomes part of the run's.
+        """
+        body = {"reason": reason} if reason else None
+        done = self._transport.json("POST", f"runs/{quote_segment(run_id)}/stop", body=body)
         return bool(read_field(done, "stopping"))
 
     def report(self, run_id: str, report_format: str = "json") -> bytes:

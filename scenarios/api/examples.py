@@ -69,6 +69,7 @@ EXAMPLES: dict[str, Example] = {
         "changes": [{"name": "exchange-latency", "change": "new", "subject": "scenario"}],
     },
     "RunRequest": {"variables": {"delay_ms": 700}},
+    "StopRequest": {"reason": "the release is over"},
     "DocumentRunRequest": {"document": DOCUMENT, "variables": {"delay_ms": 700}},
     "DiscoveredServices": {
         "services": [

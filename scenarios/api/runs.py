@@ -82,6 +82,15 @@ class DocumentRunRequest(RunRequest):
     document: str = Field(description="The document to run; it is not stored as a scenario.")
 
 
+class StopRequest(Body):
+    """Why the run is stopped; without a body, no reason is given."""
+
+    reason: str = Field("", max_length=150, description="It becomes part of the run's reason.")
+
+
+WITHOUT_REASON = StopRequest()
+
+
 class StopResult(Schema):
     """`stopping` is false if the run has already ended or is already being stopped."""
 
@@ -197,17 +206,18 @@ def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 
 @router.post(
     "/runs/{run_id}/stop",
-    response={200: StopResult, **ITEM_REFUSALS},
+    response={200: StopResult, **ITEM_REFUSALS, **BODY_REFUSALS},
     url_name="stop_run",
     openapi_extra=IDEMPOTENT,
 )
 @needs("scenarios.stop_run")
 @decorate_view(run_once)
-def stop_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+def stop_run(request: HttpRequest, run_id: UUID, body: StopRequest = WITHOUT_REASON) -> dict[str, Any]:
     """Stop the run: its faults are undone, then it ends as `aborted`."""
     caller = get_caller(request)
     run = find_run(run_id)
-    return {"run": run.id, "stopping": run_commands.request_stop(run, by=caller.user.get_username())}
+    by, reason = caller.user.get_username(), str(make_storable(body.reason))
+    return {"run": run.id, "stopping": run_commands.request_stop(run, by=by, reason=reason)}
 
 
 class ReportFormat(Schema):

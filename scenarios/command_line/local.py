@@ -37,6 +37,7 @@ from scenarios.command_line.local_rows import describe_run, find_scenario, get_r
 from scenarios.command_line.local_starts import LocalStarts
 from scenarios.command_line.local_suites import LocalSuites
 from scenarios.domain import errors
+from scenarios.domain.outputs import make_storable
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
 from scenarios.library import imports, preflight, sync
@@ -206,8 +207,8 @@ class LocalCoordinator(
         command = WORKER_COMMANDS[settings.TASK_BACKEND]
         return f"Still waiting for a worker ({when}); start one with 'manage.py {command}'."
 
-    def stop_run(self, run_id: str) -> bool:
-        return run_commands.request_stop(get_run(run_id), by=WHO)
+    def stop_run(self, run_id: str, reason: str = "") -> bool:
+        return run_commands.request_stop(get_run(run_id), by=WHO, reason=str(make_storable(reason)))
 
     def pull_global_stop(self, reason: str) -> int:
         return global_stop.pull_global_stop(by=WHO, reason=reason)

@@ -24,6 +24,9 @@ from scenarios.runs.environments import add_values, check_services, read_environ
 from scenarios.runs.events import take_numbers, write_event
 from scenarios.runs.task_queue import enqueue_run, enqueue_waiting_runs
 
+# Characters of the column that names who has stopped a run, and why.
+MAX_STOPPER = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
@@ -165,16 +168,17 @@ def _refuse_deleted(scenario: Scenario | None) -> None:
         raise BeingDeleted(scenario.name)
 
 
-def request_stop(run: Run, *, by: str) -> bool:
+def request_stop(run: Run, *, by: str, reason: str = "") -> bool:
     """Ask for the run's end, `aborted`. Returns False if it has ended already.
 
     One that has not begun ends at once; a running one when its worker has seen the request and undone its
     faults.
     """
     now = timezone.now()
-    request: dict[str, Any] = {"stop_requested_at": now, "stop_requested_by": by}
+    because = f": {reason}" if reason else ""
+    request: dict[str, Any] = {"stop_requested_at": now, "stop_requested_by": f"{by}{because}"[:MAX_STOPPER]}
     # Two conditional updates: one of them applies, also when the run changes its state in between.
-    return end_unbegun_run(run, f"stopped by {by} before it began", **request) or bool(
+    return end_unbegun_run(run, f"stopped by {by} before it began{because}", **request) or bool(
         Run.objects.running().filter(id=run.id, stop_requested_at__isnull=True).update(**request)
     )
 

@@ -155,6 +155,7 @@ def test_a_run_that_takes_too_long_is_stopped_but_one_that_is_only_followed_goes
     late = scenario("run", LONG_FAULT, "--timeout", "1s")  # it waits for the service of the first one
     assert (late.code, "ABORTED" in late.out) == (4, True), late.err
     assert "The run has not ended within 1s." in late.err
+    assert "it had not ended within the '--timeout' of 1s" in late.out
     assert scenario("stop", run_id).code == 0
     assert target.active == 0
 

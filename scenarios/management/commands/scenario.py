@@ -14,7 +14,7 @@ from django.db import DatabaseError, OperationalError, ProgrammingError
 
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.coordinator import Coordinator
-from coordinator_client.command_line.deletions import add_hint
+from coordinator_client.command_line.hints import add_hint
 from coordinator_client.command_line.program import GROUPS, abandon_output, prepare_output
 from coordinator_client.command_line.remote import RemoteCoordinator
 from coordinator_client.command_line.terminal import Terminal
@@ -47,7 +47,8 @@ def connect(place: Place) -> Coordinator:
     found = read_profile(place.profile, server=place.server, authority=place.authority)
     # .env is read by the settings, and not part of the environment.
     token = found.token or settings.TEST_COORDINATOR_TOKEN
-    return RemoteCoordinator(Client(found.server, token, authority=found.authority))
+    source = found.token_source or ("TEST_COORDINATOR_TOKEN in .env" if token else "")
+    return RemoteCoordinator(Client(found.server, token, authority=found.authority), source)
 
 
 def record(name: str, options: Mapping[str, Any], code: int | None) -> None:
@@ -96,7 +97,8 @@ class Command(BaseCommand):
             code = function(session, **options)
         except CoordinatorError as error:
             terminal.show_error(error)
-            raise CommandError(add_hint(error), returncode=exit_codes.find_refusal_code(error)) from error
+            code_of_error = exit_codes.find_refusal_code(error)
+            raise CommandError(add_hint(session, error), returncode=code_of_error) from error
         except (OperationalError, ProgrammingError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             sentence = (

@@ -49,6 +49,7 @@ def test_default_profile_has_its_token_in_a_file() -> None:
         "tc_staging",
         "profile staging",
     )
+    assert found.token_source.endswith("/staging.token' of the profile 'staging'")
 
 
 def test_named_profile_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -58,6 +59,8 @@ def test_named_profile_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch
     assert (found.server, found.token) == ("https://production.example", "tc_production")
     assert found.authority == str(tmp_path / "own-ca.pem")
     assert "tc_production" not in repr(found)
+    assert found.token_source == "the profile 'production'"
+    assert read_profile("bare").token_source == "TEST_COORDINATOR_TOKEN"
     assert read_profile("bare").token == "tc_other"
     assert read_profile().server == "https://other.example"
     monkeypatch.setenv("TEST_COORDINATOR_PROFILE", "production")

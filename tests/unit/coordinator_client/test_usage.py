@@ -125,6 +125,17 @@ def test_variable_is_given_one_value(capsys: pytest.CaptureFixture[str]) -> None
     assert (code, err) == (2, "'a' is given two values with '--var'; give it one\n")
 
 
+def test_token_that_is_not_accepted_is_named_by_its_place(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scripted_api(problem(401, "The token is unknown.")) as server:
+        code, _, err = call(capsys, "runs", "--server", server.url)
+        assert (code, "The token came from" in err) == (8, False)
+        monkeypatch.setenv("TEST_COORDINATOR_TOKEN", "tc_old")
+        code, _, err = call(capsys, "runs", "--server", server.url)
+    assert (code, err.endswith(" The token came from TEST_COORDINATOR_TOKEN.\n")) == (8, True), err
+
+
 def test_error_is_a_document_with_json(capsys: pytest.CaptureFixture[str]) -> None:
     """So that a script can read its code; the sentence is on standard error as ever."""
     wrong = {"path": "body.url", "message": "is not an address"}

@@ -12,11 +12,11 @@ from pytest_django.fixtures import Settings
 
 from scenarios.access import tokens
 from scenarios.api.failed_tokens import FailedTokens
-from scenarios.models import Scenario
+from scenarios.models import Run, Scenario
 from scenarios.models.access import ApiToken
 from scenarios.runs import commands as run_commands
 from tests.integration.scenarios.api.conftest import Program, person, program, read_problem
-from tests.integration.scenarios.story_rows import DOCUMENT
+from tests.integration.scenarios.story_rows import DOCUMENT, Telling
 from tests.servers.api_fuzzing import ALL_SCOPES
 
 pytestmark = pytest.mark.django_db
@@ -155,4 +155,14 @@ def test_changes_by_a_token_have_its_owner_as_author(ci: Program) -> None:
     assert answer.json()["changed_by"] == "admin"
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     ci.post(f"runs/{run.pk}/stop")
-    assert "stopped by admin" in ci.get(f"runs/{run.pk}").json()["reason"]
+    assert ci.get(f"runs/{run.pk}").json()["reason"] == "stopped by admin before it began"
+    run = run_commands.start_run(DOCUMENT, {}, origin="cli")
+    ci.post(f"runs/{run.pk}/stop", {"reason": "the release\0 is over"})
+    found = ci.get(f"runs/{run.pk}").json()["reason"]
+    assert found.startswith("stopped by admin before it began: the release")
+    assert found.endswith(" is over")
+    Telling().begin()
+    running = Run.objects.running().get()
+    ci.post(f"runs/{running.pk}/stop", {"reason": "x" * 150})
+    assert Run.objects.get(pk=running.pk).stop_requested_by == f"admin: {'x' * 150}"
+    assert ci.post(f"runs/{running.pk}/stop", {"reason": "x" * 151}).status_code == 422

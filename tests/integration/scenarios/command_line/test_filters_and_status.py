@@ -91,6 +91,15 @@ def test_faults_are_selected_by_run_and_service(either: CommandLine) -> None:
     assert either("faults", "--service", "elsewhere").err == "No fault matches.\n"
 
 
+def test_status_shows_the_faults_of_a_run_that_goes_on(either: CommandLine) -> None:
+    telling = Telling()
+    telling.begin()
+    said = either("status", "latest")
+    assert (said.code, said.out.splitlines()[-1].startswith("Fault ")) == (0, True), said.out
+    (fault,) = either("status", "latest", "--json").json["faults"]
+    assert (fault["state"], fault["outstanding"]) == ("active", False)
+
+
 def test_status_shows_a_run_and_what_it_has_left(either: CommandLine) -> None:
     run = left_dirty()
     said = either("status", run.short_id)
@@ -121,7 +130,13 @@ def test_service_is_changed_without_its_address_and_deleted(either: CommandLine)
     assert either("service", "add", "shop", "--replace", "--protected").code == 0
     shop = Service.objects.get()
     assert (shop.base_url, shop.is_protected) == ("http://127.0.0.1:9101", True)
-    assert either("service", "delete", "shop").code == 0
+    services.register_service("exchange", "http://127.0.0.1:9100")
+    stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
+    assert either("service", "delete", "shop").err == ""
+    removed = either("service", "delete", "exchange")
+    assert removed.code == 0
+    warning = f"Scenario '{NAME}' still names 'exchange' and can start no run until it is registered again."
+    assert warning in removed.err
     missing = either("service", "add", "shop", "--replace", "--protected")
     assert (missing.code, "There is no service 'shop'" in missing.err) == (7, True)
 

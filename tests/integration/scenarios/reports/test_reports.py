@@ -42,6 +42,25 @@ def test_page_and_command_line_give_the_same_bytes(
     assert file.read_bytes() == printed.getvalue().encode() == asked_for_on_the_page(admin_client, run, name)
 
 
+def test_format_is_that_of_the_file_or_for_people(run: Run, tmp_path: Path) -> None:
+    def write(*words: str) -> str:
+        printed = StringIO()
+        call_command("scenario", "report", "latest", *words, stdout=printed)
+        return printed.getvalue()
+
+    assert write() == render_report(run, "md").decode()
+    assert write("--json") == render_report(run, "json").decode()
+    for file, name in (
+        ("a.html", "html"),
+        ("a.xml", "junit"),
+        ("a.JSON", "json"),
+        ("a.md", "md"),
+        ("a", "md"),
+    ):
+        write("-o", str(tmp_path / file))
+        assert (tmp_path / file).read_bytes() == render_report(run, name)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_contains_verdict_fault_and_validation(run: Run, name: str) -> None:
     written = render_report(run, name).decode()
