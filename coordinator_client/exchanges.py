@@ -101,7 +101,12 @@ class Response:
     headers: Mapping[str, str]
     content: bytes
 
-    def json(self, server: str) -> Any:
+    def json(self, server: str = "The coordinator") -> Any:
+        """The body; None if there is none.
+
+        Raises:
+            UnexpectedAnswerError: it is not JSON. `server` is named there.
+        """
         if self.status == NO_CONTENT:
             return None
         try:

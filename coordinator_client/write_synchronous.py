@@ -17,7 +17,7 @@ REPLACEMENTS = (
         r"from time import sleep\n((?:.*\n)*?)from time import monotonic",
         r"\1from time import monotonic, sleep",
     ),
-    (r"asynccontextmanager", "contextmanager"),
+    (r"handle_async_request", "handle_request"),
     (r"AsyncIterator", "Iterator"),
     (r"httpcore\.AsyncConnectionPool", "httpcore.ConnectionPool"),
     (r"\bAsync(?=[A-Z])", ""),

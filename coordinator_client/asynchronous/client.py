@@ -1,7 +1,7 @@
 """The client: one object for each kind of thing that a coordinator stores."""
 
-import json
 from collections.abc import Mapping
+from json import loads
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from coordinator_client.asynchronous.runs import AsyncRuns
 from coordinator_client.asynchronous.scenarios import AsyncScenarios
 from coordinator_client.asynchronous.suites import AsyncSuites
 from coordinator_client.asynchronous.transport import AsyncTransport
-from coordinator_client.errors import CoordinatorError
+from coordinator_client.errors import CoordinatorError, WaitTimeoutError
 from coordinator_client.exchanges import Response, build_call
 from coordinator_client.parsing import parse, read_field
 from coordinator_client.profiles import read_profile
@@ -79,26 +79,64 @@ class AsyncClient:
     async def close(self) -> None:
         await self._transport.close()
 
-    async def run(self, scenario: str, /, **variables: Any) -> Run:
+    async def run(
+        self,
+        scenario: str,
+        variables: Mapping[str, Any] | None = None,
+        /,
+        *,
+        environment: str = "",
+        timeout: float | None = None,  # noqa: ASYNC109 - the run's
+        **more: Any,
+    ) -> Run:
         """Run a stored scenario with these variables, wait for its end, and return it.
 
-        If this is interrupted, the run is stopped and its faults are undone. If the coordinator does not
-        respond for a minute, this raises UnavailableError; the run continues.
+        Variables are keywords, or a mapping, which may also have one that is called `environment` or
+        `timeout`. If this is interrupted, or the run has not ended after `timeout` seconds, the run is
+        stopped and its faults are undone. If the coordinator does not respond for a minute, this raises
+        UnavailableError; the run continues.
+
+        Raises:
+            WaitTimeoutError: the run was stopped after `timeout` seconds, and has ended.
+            TypeError: `timeout` is not a number.
         """
-        return await self._finish(await self.runs.start(scenario, variables))
+        _check_timeout(timeout)
+        chosen = {**(variables or {}), **more}
+        return await self._finish(await self.runs.start(scenario, chosen, environment=environment), timeout)
 
-    async def run_document(self, document: str, variables: Mapping[str, Any] | None = None) -> Run:
+    async def run_document(
+        self,
+        document: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        environment: str = "",
+        timeout: float | None = None,  # noqa: ASYNC109 - the run's
+    ) -> Run:
         """As `run`, of a document that is not stored."""
-        return await self._finish(await self.runs.start_document(document, variables))
+        _check_timeout(timeout)
+        started = await self.runs.start_document(document, variables, environment=environment)
+        return await self._finish(started, timeout)
 
-    async def _finish(self, run: Run) -> Run:
+    async def _finish(self, run: Run, timeout: float | None) -> Run:  # noqa: ASYNC109 - the run's
         try:
-            return await self.runs.wait(run.id)
+            return await self._wait(run, timeout)
         except CoordinatorError:
             raise
         except BaseException as interrupt:  # Ctrl-C, a test's timeout, or a cancelled task
             await self._stop_after(interrupt, run.id)
             raise
+
+    async def _wait(self, run: Run, timeout: float | None) -> Run:  # noqa: ASYNC109 - the run's
+        try:
+            return await self.runs.wait(run.id, timeout=timeout)
+        except WaitTimeoutError as error:
+            if not await self.runs.stop(run.id) and (ended := await self.runs.get(run.id)).has_ended:
+                return ended  # in the meantime
+            ended = await self.runs.wait(run.id)
+            sentence = (
+                f"Run {run.id} had not ended after {timeout:g} seconds and was stopped: {ended.verdict}."
+            )
+            raise WaitTimeoutError(sentence) from error
 
     async def _stop_after(self, interrupt: BaseException, run_id: str) -> None:
         try:
@@ -107,14 +145,26 @@ class AsyncClient:
             interrupt.add_note(f"Run {run_id} could not be stopped, and continues: {error}")
 
     async def request(
-        self, method: str, path: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes = b"",
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Send any request of the API; `path` is what follows `/api/v1/`.
 
-        A write is repeated only if the headers have an `Idempotency-Key`.
+        The body is `json` as JSON, or `content` as it is, which the API takes for a YAML document unless
+        `headers` say something else. A write is repeated only if the headers have an `Idempotency-Key`.
+
+        Raises:
+            ValueError: both `json` and `content` are given.
         """
+        if content and json is not None:
+            raise ValueError("Give either 'json' or 'content', not both.")
         return await self._transport.request(
-            method, path, document=content or None, repeatable=False, headers=headers
+            method, path, document=content or None, body=json, repeatable=False, headers=headers
         )
 
     async def whoami(self) -> Identity:
@@ -129,7 +179,7 @@ class AsyncClient:
         async with self._transport.open(build_call("GET", "ready"), 30.0) as answer:
             content = await answer.aread()
         try:
-            return str(json.loads(content)["parts"][part]["problem"])
+            return str(loads(content)["parts"][part]["problem"])
         except (ValueError, RecursionError, KeyError, TypeError):
             return ""
 
@@ -143,3 +193,11 @@ class AsyncClient:
 
     async def release_global_stop(self) -> None:
         await self._transport.json("DELETE", "stop")
+
+
+def _check_timeout(timeout: object) -> None:
+    """Before anything is started: a scenario may have a variable of this name."""
+    if not (timeout is None or isinstance(timeout, int | float)):
+        raise TypeError(
+            f"'timeout' is a number of seconds, not {timeout!r}; give a variable of this name in a mapping."
+        )

@@ -1,6 +1,6 @@
 """Faults, approvals, webhooks and tokens."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from coordinator_client.asynchronous import deletions
@@ -23,10 +23,29 @@ class AsyncFaults:
         driver: str = "",
         limit: int | None = None,
     ) -> Sequence[Fault]:
-        """The newest first. `outstanding`: only those that may still be injected."""
+        """The newest first; without a `limit` all of them, in as many requests as there are pages.
+
+        `outstanding`: only those that may still be injected.
+        """
         filters: dict[str, Any] = {"state": state, "run": run, "service": service, "driver": driver}
         filters["outstanding"] = outstanding or None
         return [parse(Fault, row) async for row in self._transport.items("faults", limit=limit, **filters)]
+
+    async def iterate(
+        self,
+        *,
+        outstanding: bool = False,
+        state: str = "",
+        run: str = "",
+        service: str = "",
+        driver: str = "",
+        limit: int | None = None,
+    ) -> AsyncIterator[Fault]:
+        """As `list`, but each page is requested when its first fault is needed."""
+        filters: dict[str, Any] = {"state": state, "run": run, "service": service, "driver": driver}
+        filters["outstanding"] = outstanding or None
+        async for row in self._transport.items("faults", limit=limit, **filters):
+            yield parse(Fault, row)
 
     async def get(self, fault_id: int) -> Fault:
         return parse(Fault, await self._transport.json("GET", f"faults/{int(fault_id)}"))

@@ -21,8 +21,8 @@ class Service(Record):
     proxy: str = ""
     proxy_listener: str = ""
     proxy_secret: str = ""
-    tls: Mapping[str, Any] = field(default_factory=dict)
-    auth: Mapping[str, Any] = field(default_factory=dict)
+    tls: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    auth: Mapping[str, Any] = field(default_factory=dict, hash=False)
     held_by: str | None = None
     touched_by: Sequence[str] = ()
     probed_by: Sequence[str] = ()
@@ -33,9 +33,9 @@ class Environment(Record):
     """`services` has the words of each service there, by name."""
 
     name: str
-    services: Mapping[str, Any]
+    services: Mapping[str, Any] = field(hash=False)
     description: str = ""
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict, hash=False)
     protected: bool = False
 
 
@@ -58,7 +58,7 @@ class Host(Record):
 
     name: str
     address: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     description: str = ""
     protected: bool = False
     held_by: str | None = None
@@ -106,7 +106,7 @@ class Schedule(Record):
     paused: bool
     next_at: datetime | None
     changed_by: str | None
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict, hash=False)
     environment: str = ""
     in_words: str = ""
     obstacle: str = ""

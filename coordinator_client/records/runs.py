@@ -1,7 +1,7 @@
 """Runs, their events and their faults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -64,7 +64,7 @@ class Run(Record):
     finished_at: datetime | None
     created_by: str | None
     origin: str
-    variables: Mapping[str, Any]
+    variables: Mapping[str, Any] = field(hash=False)
     attempt: int
     waiting_for: str
     stopping: bool
@@ -129,7 +129,7 @@ class Event(Record):
     kind: str
     phase: str
     step: str
-    data: Mapping[str, Any]
+    data: Mapping[str, Any] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

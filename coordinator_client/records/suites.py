@@ -1,7 +1,7 @@
 """Suites, their matrices and their runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ class ListedSuite(Record):
     title: str
     service: str
     state: str
-    counts: Mapping[str, Any]
+    counts: Mapping[str, Any] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class SuiteMatrix(Record):
     service: str
     state: str
     words: str
-    counts: Mapping[str, Any]
+    counts: Mapping[str, Any] = field(hash=False)
     badge: str
     cells: Sequence[MatrixCell]
 

@@ -1,8 +1,8 @@
 # Made from asynchronous/client.py by write_synchronous.py: change that instead.
 """The client: one object for each kind of thing that a coordinator stores."""
 
-import json
 from collections.abc import Mapping
+from json import loads
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +15,7 @@ from coordinator_client.synchronous.runs import Runs
 from coordinator_client.synchronous.scenarios import Scenarios
 from coordinator_client.synchronous.suites import Suites
 from coordinator_client.synchronous.transport import Transport
-from coordinator_client.errors import CoordinatorError
+from coordinator_client.errors import CoordinatorError, WaitTimeoutError
 from coordinator_client.exchanges import Response, build_call
 from coordinator_client.parsing import parse, read_field
 from coordinator_client.profiles import read_profile
@@ -80,26 +80,64 @@ class Client:
     def close(self) -> None:
         self._transport.close()
 
-    def run(self, scenario: str, /, **variables: Any) -> Run:
+    def run(
+        self,
+        scenario: str,
+        variables: Mapping[str, Any] | None = None,
+        /,
+        *,
+        environment: str = "",
+        timeout: float | None = None,
+        **more: Any,
+    ) -> Run:
         """Run a stored scenario with these variables, wait for its end, and return it.
 
-        If this is interrupted, the run is stopped and its faults are undone. If the coordinator does not
-        respond for a minute, this raises UnavailableError; the run continues.
+        Variables are keywords, or a mapping, which may also have one that is called `environment` or
+        `timeout`. If this is interrupted, or the run has not ended after `timeout` seconds, the run is
+        stopped and its faults are undone. If the coordinator does not respond for a minute, this raises
+        UnavailableError; the run continues.
+
+        Raises:
+            WaitTimeoutError: the run was stopped after `timeout` seconds, and has ended.
+            TypeError: `timeout` is not a number.
         """
-        return self._finish(self.runs.start(scenario, variables))
+        _check_timeout(timeout)
+        chosen = {**(variables or {}), **more}
+        return self._finish(self.runs.start(scenario, chosen, environment=environment), timeout)
 
-    def run_document(self, document: str, variables: Mapping[str, Any] | None = None) -> Run:
+    def run_document(
+        self,
+        document: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        environment: str = "",
+        timeout: float | None = None,
+    ) -> Run:
         """As `run`, of a document that is not stored."""
-        return self._finish(self.runs.start_document(document, variables))
+        _check_timeout(timeout)
+        started = self.runs.start_document(document, variables, environment=environment)
+        return self._finish(started, timeout)
 
-    def _finish(self, run: Run) -> Run:
+    def _finish(self, run: Run, timeout: float | None) -> Run:
         try:
-            return self.runs.wait(run.id)
+            return self._wait(run, timeout)
         except CoordinatorError:
             raise
         except BaseException as interrupt:  # Ctrl-C, a test's timeout, or a cancelled task
             self._stop_after(interrupt, run.id)
             raise
+
+    def _wait(self, run: Run, timeout: float | None) -> Run:
+        try:
+            return self.runs.wait(run.id, timeout=timeout)
+        except WaitTimeoutError as error:
+            if not self.runs.stop(run.id) and (ended := self.runs.get(run.id)).has_ended:
+                return ended  # in the meantime
+            ended = self.runs.wait(run.id)
+            sentence = (
+                f"Run {run.id} had not ended after {timeout:g} seconds and was stopped: {ended.verdict}."
+            )
+            raise WaitTimeoutError(sentence) from error
 
     def _stop_after(self, interrupt: BaseException, run_id: str) -> None:
         try:
@@ -108,14 +146,26 @@ class Client:
             interrupt.add_note(f"Run {run_id} could not be stopped, and continues: {error}")
 
     def request(
-        self, method: str, path: str, *, content: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes = b"",
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Send any request of the API; `path` is what follows `/api/v1/`.
 
-        A write is repeated only if the headers have an `Idempotency-Key`.
+        The body is `json` as JSON, or `content` as it is, which the API takes for a YAML document unless
+        `headers` say something else. A write is repeated only if the headers have an `Idempotency-Key`.
+
+        Raises:
+            ValueError: both `json` and `content` are given.
         """
+        if content and json is not None:
+            raise ValueError("Give either 'json' or 'content', not both.")
         return self._transport.request(
-            method, path, document=content or None, repeatable=False, headers=headers
+            method, path, document=content or None, body=json, repeatable=False, headers=headers
         )
 
     def whoami(self) -> Identity:
@@ -130,7 +180,7 @@ class Client:
         with self._transport.open(build_call("GET", "ready"), 30.0) as answer:
             content = answer.read()
         try:
-            return str(json.loads(content)["parts"][part]["problem"])
+            return str(loads(content)["parts"][part]["problem"])
         except (ValueError, RecursionError, KeyError, TypeError):
             return ""
 
@@ -144,3 +194,11 @@ class Client:
 
     def release_global_stop(self) -> None:
         self._transport.json("DELETE", "stop")
+
+
+def _check_timeout(timeout: object) -> None:
+    """Before anything is started: a scenario may have a variable of this name."""
+    if not (timeout is None or isinstance(timeout, int | float)):
+        raise TypeError(
+            f"'timeout' is a number of seconds, not {timeout!r}; give a variable of this name in a mapping."
+        )

@@ -1,7 +1,7 @@
 # Made from asynchronous/decisions.py by write_synchronous.py: change that instead.
 """Faults, approvals, webhooks and tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from coordinator_client.synchronous import deletions
@@ -24,10 +24,29 @@ class Faults:
         driver: str = "",
         limit: int | None = None,
     ) -> Sequence[Fault]:
-        """The newest first. `outstanding`: only those that may still be injected."""
+        """The newest first; without a `limit` all of them, in as many requests as there are pages.
+
+        `outstanding`: only those that may still be injected.
+        """
         filters: dict[str, Any] = {"state": state, "run": run, "service": service, "driver": driver}
         filters["outstanding"] = outstanding or None
         return [parse(Fault, row) for row in self._transport.items("faults", limit=limit, **filters)]
+
+    def iterate(
+        self,
+        *,
+        outstanding: bool = False,
+        state: str = "",
+        run: str = "",
+        service: str = "",
+        driver: str = "",
+        limit: int | None = None,
+    ) -> Iterator[Fault]:
+        """As `list`, but each page is requested when its first fault is needed."""
+        filters: dict[str, Any] = {"state": state, "run": run, "service": service, "driver": driver}
+        filters["outstanding"] = outstanding or None
+        for row in self._transport.items("faults", limit=limit, **filters):
+            yield parse(Fault, row)
 
     def get(self, fault_id: int) -> Fault:
         return parse(Fault, self._transport.json("GET", f"faults/{int(fault_id)}"))

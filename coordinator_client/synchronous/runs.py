@@ -31,10 +31,32 @@ class Runs:
         id_prefix: str = "",
         limit: int | None = None,
     ) -> Sequence[Run]:
-        """The newest first; all of them without a `limit`. `since` and `until` are times by RFC 3339."""
+        """The newest first; without a `limit` all of them, in as many requests as there are pages.
+
+        `since` and `until` are times by RFC 3339.
+        """
         filters = {"scenario": scenario, "environment": environment, "status": status}
         filters |= {"rollback": rollback, "since": since, "until": until, "by": by, "id": id_prefix}
         return [parse(Run, row) for row in self._transport.items("runs", limit=limit, **filters)]
+
+    def iterate(
+        self,
+        *,
+        scenario: str = "",
+        environment: str = "",
+        status: str = "",
+        rollback: str = "",
+        since: str = "",
+        until: str = "",
+        by: str = "",
+        id_prefix: str = "",
+        limit: int | None = None,
+    ) -> Iterator[Run]:
+        """As `list`, but each page is requested when its first run is needed."""
+        filters = {"scenario": scenario, "environment": environment, "status": status}
+        filters |= {"rollback": rollback, "since": since, "until": until, "by": by, "id": id_prefix}
+        for row in self._transport.items("runs", limit=limit, **filters):
+            yield parse(Run, row)
 
     def get(self, run_id: str) -> Run:
         return parse(Run, self._transport.json("GET", f"runs/{quote_segment(run_id)}"))

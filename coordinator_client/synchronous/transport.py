@@ -2,17 +2,22 @@
 """Sends requests over HTTP, with limits, and one error for every failure."""
 
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Callable
 from itertools import count
 from time import monotonic, sleep
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore
 
 from coordinator_client.addresses import build_tls_context, check_address, check_token, find_proxy, hide_user
-from coordinator_client.errors import SettingsError, UnavailableError, UnexpectedAnswerError
+from coordinator_client.errors import (
+    CoordinatorError,
+    SettingsError,
+    UnavailableError,
+    UnexpectedAnswerError,
+)
 from coordinator_client.exchanges import (
     CONNECT_SECONDS,
     MAX_BYTES,
@@ -110,8 +115,7 @@ class Transport:
                     raise UnavailableError(f"{self.server} did not finish its response in time.")
             return Response(answer.status, read_headers(answer), bytes(content))
 
-    @contextmanager
-    def open(self, call: Call, read_seconds: float) -> Iterator[httpcore.Response]:
+    def open(self, call: Call, read_seconds: float) -> "Exchange":
         """The response, whose content has not been read yet.
 
         Raises:
@@ -121,24 +125,64 @@ class Transport:
             raise RuntimeError("This client has been closed; make another one.")
         connect = min(CONNECT_SECONDS, self._timeout)
         timeouts = {"connect": connect, "read": read_seconds, "write": self._timeout, "pool": self._timeout}
+        given = {**call.headers, **self._headers}
+        needed = {"Host": urlsplit(self.server).netloc, "Content-Length": str(len(call.content))}
+        names = {name.lower() for name in given}
         headers: dict[bytes | str, bytes | str] = {}
-        headers.update(call.headers.items())
-        headers.update(self._headers.items())
+        headers.update((name, value) for name, value in needed.items() if name.lower() not in names)
+        headers.update(given.items())
+        request = httpcore.Request(
+            call.method,
+            f"{self.server}/api/v1/{call.target}",
+            headers=headers,
+            content=call.content,
+            extensions={"timeout": timeouts},
+        )
+        return Exchange(self._pool, request, self._explain)
+
+    def _explain(self, error: BaseException | None) -> CoordinatorError | None:
+        """The error of this library for one of httpcore; None for any other."""
+        if isinstance(error, httpcore.TimeoutException):
+            return UnavailableError(f"{self._way} did not answer in time.")
+        if isinstance(error, httpcore.NetworkError | httpcore.ProxyError):
+            return explain_broken(self.server, self._way, error)
+        if isinstance(error, httpcore.ProtocolError | httpcore.UnsupportedProtocol):
+            return explain_protocol(self.server, error)
+        return None
+
+
+class Exchange:
+    """A request, and its response while it is read.
+
+    Not a generator, as of `contextlib`: when a program leaves a loop early and ends, asyncio closes all
+    generators at the same time, which fails for one that another one is waiting for.
+    """
+
+    def __init__(
+        self,
+        pool: httpcore.ConnectionPool,
+        request: httpcore.Request,
+        explain: Callable[[BaseException | None], CoordinatorError | None],
+    ) -> None:
+        self._pool = pool
+        self._request = request
+        self._explain = explain
+
+    def __enter__(self) -> httpcore.Response:
         try:
-            with self._pool.stream(
-                call.method,
-                f"{self.server}/api/v1/{call.target}",
-                headers=headers,
-                content=call.content,
-                extensions={"timeout": timeouts},
-            ) as answer:
-                yield answer
-        except httpcore.TimeoutException as error:
-            raise UnavailableError(f"{self._way} did not answer in time.") from error
-        except (httpcore.NetworkError, httpcore.ProxyError) as error:
-            raise explain_broken(self.server, self._way, error) from error
-        except (httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
-            raise explain_protocol(self.server, error) from error
+            self._answer = self._pool.handle_request(self._request)
+        except Exception as error:
+            if (explained := self._explain(error)) is None:
+                raise
+            raise explained from error
+        return self._answer
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._answer.close()
+        if (explained := self._explain(error)) is not None:
+            raise explained from error
 
 
 def read_headers(answer: httpcore.Response) -> dict[str, str]:
