@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from scenarios.admin.drawn_plans import draw_plan, find_delays, show_at_fields
@@ -16,6 +17,7 @@ from scenarios.language.document import Document, build_plan
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library.shipped_tests import list_shipped_tests, write_test
 from scenarios.library.warnings import look_for_targets
+from scenarios.models import Scenario
 from scenarios.pictures.client_view import draw_client_view
 from scenarios.runs import commands as run_commands
 
@@ -24,7 +26,7 @@ class NewTestPage(PageAdmin):
     @page("new-test/", permission="add")
     def new_test_page(self, request: HttpRequest) -> HttpResponse:
         """Asks what must keep working and what breaks, then writes a scenario; it may also start it."""
-        site = new_test.Site.read()
+        site = new_test.Site.read(request.user)
         service, chosen = request.GET.get("service", ""), request.GET.get("break", "")
         test = list_shipped_tests().get(chosen)
         context: dict[str, Any] = {"site": site, "service": service if service in site.services else ""}
@@ -52,23 +54,20 @@ class NewTestPage(PageAdmin):
             form.add_error("new_name", [str(problem.message) for problem in error.problems])
             return None
         if "run" in request.POST and request.user.has_perm("scenarios.run_scenario"):
-            return self._run(request, document)
+            return self._run(request, form, document)
         if "save" in request.POST:
-            stored = stored_scenarios.save_scenario(document, by=cast("User", request.user))
+            stored = save(request, form, document)
             self.message_user(request, "Saved. Nothing was broken yet: run it when you are ready.")
             return HttpResponseRedirect(address(stored, "run"))
-        targets = look_for_targets(plan)
-        context |= {
-            "plan": draw_plan(plan),
-            "targets": targets.chosen,
-            "unreachable": targets.unreachable,
-            "delays": find_delays(document),
-        }
+        context |= {"plan": draw_plan(plan), "delays": find_delays(document)}
+        if form.dependency is None:
+            targets = look_for_targets(plan)
+            context |= {"targets": targets.chosen, "unreachable": targets.unreachable}
         return None
 
-    def _run(self, request: HttpRequest, document: Document) -> HttpResponse:
+    def _run(self, request: HttpRequest, form: new_test.NewTestForm, document: Document) -> HttpResponse:
         by = cast("User", request.user)
-        stored = stored_scenarios.save_scenario(document, by=by)
+        stored = save(request, form, document)
         try:
             run = run_commands.start_run(stored.document, {}, origin="admin", scenario=stored, by=by)
         except ScenarioError as error:
@@ -76,6 +75,14 @@ class NewTestPage(PageAdmin):
             return HttpResponseRedirect(address(stored, "run"))
         self.message_user(request, f"Saved as {stored.name}, and started.")
         return HttpResponseRedirect(address(run))
+
+
+@transaction.atomic
+def save(request: HttpRequest, form: new_test.NewTestForm, document: Document) -> Scenario:
+    """Also registers what breaks, where the form asks for it."""
+    if form.dependency is not None:
+        form.dependency.register()
+    return stored_scenarios.save_scenario(document, by=cast("User", request.user))
 
 
 def write(form: new_test.NewTestForm, name: str, values: Mapping[str, Any]) -> Document:

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db.models import JSONField, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -25,8 +25,8 @@ from scenarios.admin.service_queries import QueriesInline, list_fields, try_sent
 from scenarios.admin.suggestion_addresses import find_address, find_suite_address
 from scenarios.charts.query_presets import PRESETS
 from scenarios.control_room import home_queries
+from scenarios.control_room.service_forms import AddressForm
 from scenarios.domain.counts import format_count
-from scenarios.domain.errors import AddressProtected, AddressUnknown
 from scenarios.library import services as registered_services
 from scenarios.library.proxy_checks import check_proxy
 from scenarios.library.service_health import Health, check_health, check_unsaved_health
@@ -35,21 +35,6 @@ from scenarios.models import Hold, Service
 from scenarios.pictures.badges import badge
 
 PROTECT = "scenarios.protect_service"
-
-
-class AddressForm(forms.ModelForm):
-    """For people who may not protect services: refuses the address of a protected one."""
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        if base_url := self.cleaned_data.get("base_url"):
-            try:
-                registered_services.check_address(
-                    Service(name=self.cleaned_data.get("name", ""), base_url=base_url)
-                )
-            except (AddressProtected, AddressUnknown) as error:
-                self.add_error("base_url", str(error))
-        return cleaned
 
 
 class HeldFilter(admin.SimpleListFilter):
@@ -172,6 +157,8 @@ class ServiceAdmin(DiscoveryPage, DeletedByServiceAdmin, NamedRowsAdmin):
         if request.user.has_perm("scenarios.add_scenario"):
             query = urlencode({"service": obj.name})
             test = f"{reverse('admin:scenarios_scenario_new-test')}?{query}"
+            if "_test" in request.POST:
+                return HttpResponseRedirect(test)
             self.message_user(request, format_html('Next: <a href="{}">Test {}…</a>', test, obj.name))
         return response
 

@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.safestring import SafeString
 
+from scenarios.control_room.service_forms import DependencyForm
 from scenarios.control_room.variable_forms import VariablesForm
 from scenarios.language.variables import Variable, resolve_values
 from scenarios.library.shipped_tests import (
@@ -44,12 +45,22 @@ class Site:
     services: list[str]
     proxied: list[str]
     hosts: list[str]
+    may_register: bool
+    may_protect: bool
 
     @classmethod
-    def read(cls) -> "Site":
+    def read(cls, user: Any) -> "Site":
+        """With what this user may do about services."""
         services = list(Service.objects.order_by("name").values_list("name", "proxy")[:MAX_CHOICES])
         hosts = list(Host.objects.order_by("name").values_list("name", flat=True)[:MAX_CHOICES])
-        return cls([name for name, _proxy in services], [name for name, proxy in services if proxy], hosts)
+        rights = [user.has_perm(f"scenarios.{right}") for right in ("add_service", "protect_service")]
+        return cls(
+            [name for name, _proxy in services], [name for name, proxy in services if proxy], hosts, *rights
+        )
+
+    def lacks_dependency(self, test: ShippedTest) -> bool:
+        """Whether what breaks must be registered first, which one form does together with the test."""
+        return test.driver == "proxy" and not self.proxied
 
     def list_choices(self, variable: str, driver: str) -> list[str]:
         if variable == HOST:
@@ -67,7 +78,7 @@ def list_cards(site: Site) -> Iterator[tuple[str, list[Card]]]:
 
 def _make_card(test: ShippedTest, site: Site) -> Card:
     obstacle = ""
-    if test.driver == "proxy" and not site.proxied:
+    if test.driver == "proxy" and not site.proxied and not site.may_register:
         obstacle = "No service has a fault proxy."
     elif HOST in test.targets and not site.hosts:
         obstacle = "No host is registered."
@@ -81,6 +92,9 @@ class NewTestForm(VariablesForm):
     def __init__(self, test: ShippedTest, service: str, site: Site, data: Any = None) -> None:
         super().__init__(test.document.variables, data)
         self.test = test
+        self.dependency: DependencyForm | None = None
+        if site.may_register and site.lacks_dependency(test):
+            self.dependency = DependencyForm(data, may_protect=site.may_protect)
         for variable in test.targets:
             names = site.list_choices(variable, test.driver)
             self.fields[variable] = forms.ChoiceField(choices=[(name, name) for name in names])
@@ -97,6 +111,13 @@ class NewTestForm(VariablesForm):
         for name, declared in test.document.variables.items():
             self.fields[name].label = name.replace("_", " ").capitalize()
             self.fields[name].help_text = _describe_variable(declared)
+        if self.dependency is not None:
+            del self.fields[DEPENDENCY]
+
+    def is_valid(self) -> bool:
+        # Both, so that people see all errors at once.
+        is_registrable = self.dependency is None or self.dependency.is_valid()
+        return super().is_valid() and is_registrable
 
     def clean_new_name(self) -> str:
         name: str = self.cleaned_data["new_name"].strip()
@@ -107,6 +128,8 @@ class NewTestForm(VariablesForm):
     def read_values(self) -> dict[str, Any]:
         values = super().read_values()
         values.pop("new_name", None)
+        if self.dependency is not None:
+            values[DEPENDENCY] = self.dependency.cleaned_data["name"]
         return values
 
     def read_typed_values(self) -> dict[str, Any]:
@@ -121,7 +144,8 @@ class NewTestForm(VariablesForm):
 
     def list_defaults(self) -> dict[str, str]:
         """What tests and breaks what, if nobody changes a field."""
-        return {name: str(self[name].value() or self._find_first(name)) for name in self.test.targets}
+        known = [name for name in self.test.targets if name in self.fields]
+        return {name: str(self[name].value() or self._find_first(name)) for name in known}
 
     def _find_first(self, name: str) -> str:
         return next((value for value, _label in self.fields[name].choices), "")  # type: ignore[attr-defined]
@@ -129,7 +153,8 @@ class NewTestForm(VariablesForm):
     # Parts of the page
 
     def breaks(self) -> list[forms.BoundField]:
-        return [self[name] for name in self.fields if name not in {*EXPECTED, SERVICE, "new_name"}]
+        new = list(self.dependency) if self.dependency is not None else []
+        return new + [self[name] for name in self.fields if name not in {*EXPECTED, SERVICE, "new_name"}]
 
     def holds(self) -> list[forms.BoundField]:
         return [self[name] for name in (SERVICE, *EXPECTED[:3]) if name in self.fields]

@@ -77,6 +77,42 @@ def test_a_test_is_saved_and_run_at_once_by_those_who_may_run(admin_client: Clie
     assert (Scenario.objects.count(), Run.objects.count()) == (1, 1)
 
 
+def test_what_breaks_is_registered_together_with_the_first_test_of_it(
+    admin_client: Client, client: Client
+) -> None:
+    registered_services.register_service("shop", "http://127.0.0.1:9/")
+    assert "break=dependency-slow" in read(admin_client, f"{PAGE}?service=shop")
+    assert "Control API of its fault proxy" in read(admin_client, SLOW)
+    chosen = {**CHOSEN, "new_name": "mine", "dependency-name": "shop-db"}
+    missing = admin_client.post(SLOW, {**chosen, "save": "yes"}).content.decode()
+    assert missing.count('class="errorlist"') == 2  # both addresses
+    chosen |= {"dependency-base_url": "http://127.0.0.1:8/", "dependency-proxy": "http://127.0.0.1:7"}
+    assert "What a run would do" in admin_client.post(SLOW, {**chosen, "show": "yes"}).content.decode()
+    assert Service.objects.count() == 1
+    taken = admin_client.post(SLOW, {**chosen, "dependency-name": "shop", "save": "yes"}).content.decode()
+    assert "already exists" in taken
+    admin_client.post(SLOW, {**chosen, "run": "yes"})
+    assert Service.objects.get(name="shop-db").proxy == "http://127.0.0.1:7"
+    assert "shop-db" in Run.objects.get().document
+    assert '<option value="shop-db"' in read(admin_client, SLOW)  # it is known now
+    Service.objects.filter(name="shop-db").delete()
+    writer = User.objects.create_user("writer", is_staff=True)
+    writer.user_permissions.add(Permission.objects.get(codename="add_scenario"))
+    client.force_login(writer)
+    assert "No service has a fault proxy." in read(client, f"{PAGE}?service=shop")
+    assert "Control API of its fault proxy" not in read(client, SLOW)
+
+
+def test_new_service_is_saved_and_tested_with_one_click(admin_client: Client) -> None:
+    assert "Save and test it…" in read(admin_client, "/admin/scenarios/service/add/")
+    queries = {"queries-TOTAL_FORMS": "0", "queries-INITIAL_FORMS": "0"}
+    sent = {"name": "shop", "base_url": "http://127.0.0.1:9", "_test": "yes", **queries}
+    saved = admin_client.post("/admin/scenarios/service/add/", sent)
+    assert saved["Location"] == f"{PAGE}?service=shop"
+    page = f"/admin/scenarios/service/{Service.objects.get().pk}/change/"
+    assert "Save and test it…" not in read(admin_client, page)
+
+
 @pytest.mark.usefixtures("services")
 @pytest.mark.parametrize(
     ("changes", "words"),
