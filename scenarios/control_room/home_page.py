@@ -72,7 +72,7 @@ def build_now(request: HttpRequest) -> dict[str, Any]:
 
 def _mark_run(run: Run) -> str:
     flags = f"{run.stop_requested_at is not None:d}{run.has_lost_worker:d}"
-    return f"{str(run.pk)[:8]}.{run.last_event}.{flags}"
+    return f"{str(run.pk)[:8]}.{run.last_event}.{flags}{crc32(run.waiting_for.encode()):x}"
 
 
 def _mark_fault(fault: Fault) -> str:

@@ -18,6 +18,7 @@ StepVerdict = Literal["running", "not judged", StepOutcome]
 # Events that say why or how long. The others are many, and what they carry is long: it is left in the
 # database until someone opens the step.
 TELLING = (
+    EventKind.RUN_STARTED,
     EventKind.PHASE_STARTED,
     EventKind.ACTION_FAILED,
     EventKind.VALIDATION_PASSED,
@@ -61,7 +62,11 @@ class StepHistory:
 
 @dataclass(slots=True)
 class RunHistory:
-    """`ends` is the run's end, or now while it goes on. `has_loads`: some of its events are about loads."""
+    """`ends` is the run's end, or now while it goes on. `has_loads`: some of its events are about loads.
+
+    `worker` is the process that has carried out the present attempt, or does so, and `was_taken_over` says
+    that another one had to undo its faults. "" before the attempt has begun.
+    """
 
     run: Run
     began: datetime
@@ -70,6 +75,8 @@ class RunHistory:
     steps: list[StepHistory]
     faults: list[Fault]
     has_loads: bool = False
+    worker: str = ""
+    was_taken_over: bool = False
 
     @property
     def validations(self) -> list[StepHistory]:
@@ -126,7 +133,7 @@ def read_history(run: Run, *, last_event: int | None = None) -> RunHistory:
     details: dict[int, Mapping[str, Any]] = {
         row["sequence"]: row
         for row in events.filter(kind__in=TELLING).values(
-            "sequence", "detail__reason", "detail__attempts", "detail__time_to_pass"
+            "sequence", "detail__reason", "detail__attempts", "detail__time_to_pass", "detail__worker"
         )
     }
     rows = events.values_list("sequence", "kind", "at", "phase", "subject")
@@ -148,6 +155,8 @@ def read_history(run: Run, *, last_event: int | None = None) -> RunHistory:
         list(reader.steps.values()),
         faults,
         reader.has_loads,
+        reader.worker,
+        reader.was_taken_over,
     )
 
 
@@ -158,6 +167,8 @@ class _Reader:
         self.phases: list[PhaseHistory] = []
         self.steps: dict[tuple[Topic, str, str], StepHistory] = {}
         self.has_loads = False
+        self.worker = ""
+        self.was_taken_over = False
         self._faults = faults
         self._details = details
 
@@ -174,9 +185,18 @@ class _Reader:
                 self._close_steps(phase, at)
             elif known is not None and known.topic is Topic.LOAD:
                 self.has_loads = True
+            elif known is not None and known.topic is Topic.RUN:
+                self._run(sequence, known)
             elif known is not None and known.topic in STEP_TOPICS:
                 self._step(sequence, known, at, phase, subject)
         return first
+
+    def _run(self, sequence: int, kind: EventKind) -> None:
+        if kind in (EventKind.RUN_STARTED, EventKind.RUN_QUEUED_AGAIN):
+            self.worker = self._details.get(sequence, {}).get("detail__worker") or ""
+            self.was_taken_over = False
+        elif kind is EventKind.RUN_TAKEN_OVER:
+            self.was_taken_over = True
 
     def close(self) -> None:
         """The run has ended: what was not judged by then never will be."""

@@ -133,6 +133,23 @@ def test_a_run_whose_worker_is_gone_says_what_happens_next(
     assert "The watchdog is about to undo" in admin_client.get(next_poll(changed)).content.decode()
 
 
+def test_a_run_that_was_taken_over_names_the_worker_that_carried_it_out(
+    admin_client: Client, telling: Telling
+) -> None:
+    telling.tell("run_started", worker="here:1")
+    assert "<dt>Worker</dt><dd>here:1</dd>" in page(admin_client, telling.run)
+    Run.objects.update(worker="there:2")
+    telling.tell("run_taken_over", **{"from": "here:1"})
+    gone = 'here:1 <span class="quiet">is gone; there:2 undoes what it has injected</span>'
+    assert gone in page(admin_client, telling.run)
+    run = telling.finish(Rollback.DIRTY)
+    assert "<dt>Worker</dt><dd>here:1 <span" in page(admin_client, run)
+    Run.objects.update(attempt=2)
+    telling.tell("run_queued_again")
+    telling.tell("run_started", worker="here:3")
+    assert "<dt>Worker</dt><dd>here:3, attempt 2</dd>" in page(admin_client, run)
+
+
 def test_a_step_opens_with_what_it_was_given_and_what_it_returned(
     admin_client: Client, telling: Telling
 ) -> None:
