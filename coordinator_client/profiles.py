@@ -15,6 +15,7 @@ from coordinator_client.errors import SettingsError
 
 SERVER_VARIABLE = "TEST_COORDINATOR_SERVER"
 PROFILE_VARIABLE = "TEST_COORDINATOR_PROFILE"
+TIMEOUT_VARIABLE = "TEST_COORDINATOR_REQUEST_TIMEOUT"
 TOKEN_FILE_VARIABLE = "TEST_COORDINATOR_TOKEN_FILE"  # noqa: S105 - the name of a variable
 KEYS = ("server", "token", "token_file", "ca")
 OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH

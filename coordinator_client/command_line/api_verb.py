@@ -190,4 +190,6 @@ def _explain(session: Session, address: str, error: CoordinatorError) -> None:
     session.terminal.complain(f"{sentence} ({error.status}{f', {error.code}' if error.code else ''})")
     for item in error.errors:
         hint = f"; {item['hint']}" if item.get("hint") else ""
-        session.terminal.complain(f"{item.get('path', '')}: {item.get('message', '')}{hint}")
+        line = f"line {item['line']}, column {item.get('column', 1)}" if item.get("line") else ""
+        place = ", ".join(filter(None, (item.get("path"), line)))
+        session.terminal.complain(f"{place}: {item.get('message', '')}{hint}")

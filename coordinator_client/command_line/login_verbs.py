@@ -44,13 +44,15 @@ def add_to(verbs: Any) -> None:
 
 def log_in(session: Session, url: str, *, default: bool, **_options: Any) -> int:
     """The token is stored only if the coordinator accepts it."""
+    from coordinator_client.command_line.patience import choose_timeout  # noqa: PLC0415 - only for this verb
     from coordinator_client.profile_file import store_profile  # noqa: PLC0415 - only for this verb
     from coordinator_client.synchronous.client import Client  # noqa: PLC0415
 
     tables = read_profiles()
     name, table = _build_profile(session.place, url)
     table["token"] = _read_token(table["server"])
-    with Client(table["server"], table["token"], authority=table.get("ca", "")) as client:
+    timeout = choose_timeout(session.place.request_timeout)
+    with Client(table["server"], table["token"], authority=table.get("ca", ""), timeout=timeout) as client:
         identity = _check_token(client)
     is_first = not any(isinstance(found, dict) for found in tables.values())
     is_default = default or is_first or tables.get("default") == name

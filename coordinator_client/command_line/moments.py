@@ -28,6 +28,15 @@ def parse_moment(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def parse_timeout(text: str) -> float:
+    """Seconds, from `30` or from a duration.
+
+    Raises:
+        ArgumentTypeError: it is neither, or it is zero.
+    """
+    return parse_duration(f"{text}s" if text.isascii() and text.isdecimal() else text)
+
+
 def parse_duration(text: str) -> float:
     """Seconds, from `90s`, `10m` or `1h30m`.
 

@@ -33,9 +33,10 @@ from coordinator_client.command_line import (
 )
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.hints import add_hint
+from coordinator_client.command_line.overview import ProgramParser, UnwrappedEpilog, build_epilog
 from coordinator_client.command_line.parser import VERB, VerbParser
 from coordinator_client.command_line.terminal import Terminal
-from coordinator_client.command_line.verbs import Place, Session, add_connection, add_json
+from coordinator_client.command_line.verbs import PLACE_OPTIONS, Place, Session, add_connection, add_json
 from coordinator_client.command_line.wording import set_place, set_program
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.profiles import read_profile
@@ -59,7 +60,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(words))
     options.pop("verb")
     options.pop("what", None)
-    place = Place(**{name: options.pop(name) for name in ("server", "profile", "authority")})
+    place = Place(**{name: options.pop(name) for name in PLACE_OPTIONS})
     set_place(place.server, place.profile)
     terminal = Terminal(wants_json=options.pop("wants_json"), no_color=options.pop("no_color"))
     session = Session(connect, place, terminal)
@@ -76,12 +77,17 @@ def _read_help(words: Sequence[str]) -> list[str]:
 
 def build_parser(hint: str = "") -> tuple[ArgumentParser, Collection[str]]:
     """The parser, and its verbs."""
-    parser = VerbParser(prog=completion.PROGRAM, description=DESCRIPTION, epilog=hint)
+    parser = ProgramParser(
+        prog=completion.PROGRAM,
+        description=DESCRIPTION,
+        epilog=build_epilog(hint),
+        formatter_class=UnwrappedEpilog,
+    )
     parser.add_argument("--version", action="version", version=f"test-coordinator {__version__}")
     parser.add_argument("--no-color", action="store_true", help="Do not use colours; NO_COLOR does the same.")
     add_connection(parser, "")
     add_json(parser, default=False)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar=VERB)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar=VERB, parser_class=VerbParser)
     for group in GROUPS:
         group.add_to(verbs)
     helping = verbs.add_parser("help", help="Show the help of a verb, for example 'help run'.")
@@ -90,11 +96,15 @@ def build_parser(hint: str = "") -> tuple[ArgumentParser, Collection[str]]:
 
 
 def connect(place: Place) -> Coordinator:
+    from coordinator_client.command_line.patience import PatientTransport, choose_timeout  # noqa: PLC0415
     from coordinator_client.command_line.remote import RemoteCoordinator  # noqa: PLC0415 - not for --help
     from coordinator_client.synchronous.client import Client  # noqa: PLC0415
 
     found = read_profile(place.profile, server=place.server, authority=place.authority)
-    client = Client(found.server, found.token, authority=found.authority)
+    timeout = choose_timeout(place.request_timeout)
+    client = Client(
+        found.server, found.token, authority=found.authority, timeout=timeout, transport=PatientTransport
+    )
     return RemoteCoordinator(client, found.token_source)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from coordinator_client.command_line import completion
 from coordinator_client.command_line.coordinator import CommandRefused, Coordinator
+from coordinator_client.command_line.moments import parse_timeout
 from coordinator_client.command_line.parser import forbid_repetition
 from coordinator_client.command_line.terminal import Terminal
 
@@ -23,14 +24,20 @@ PROFILE_HELP = "Use the coordinator and the token of this profile."
 PERSON_HELP = "On this machine only: the user to act as (default: the one with the name of your account)."
 AUTHORITY_HELP = "Trust the certificates of this private authority only (default: those of the system)."
 
+TIMEOUT_HELP = "Give up if the coordinator does not respond within this, for example 10s (default: 30s)."
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the coordinator is, as the options say it; each may be empty."""
+    """Where the coordinator is, and for how many seconds it may be silent, as the options say it."""
 
     server: str = ""
     profile: str = ""
     authority: str = ""
+    request_timeout: float | None = None
+
+
+PLACE_OPTIONS = ("server", "profile", "authority", "request_timeout")
 
 
 class Session:
@@ -105,6 +112,13 @@ def add_connection(parser: ArgumentParser, default: str) -> None:
         help_text=PROFILE_HELP,
     )
     parser.add_argument("--ca", metavar="FILE", default=default, dest="authority", help=AUTHORITY_HELP)
+    parser.add_argument(
+        "--request-timeout",
+        type=parse_timeout,
+        metavar="DURATION",
+        default=default or None,
+        help=TIMEOUT_HELP,
+    )
 
 
 def add_completed(

@@ -30,7 +30,7 @@ class Client:
         token: an API token.
         authority: a file with the certificates of a private authority; else those of the system are trusted.
         timeout: seconds until a silent server counts as unavailable.
-        tries: how often a request is sent that can safely be sent again.
+        tries: how often a request is sent that can safely be sent again, within these seconds.
         transport: what sends the requests; another one is for tests.
 
     Raises:

@@ -69,11 +69,13 @@ class Transport:
             CoordinatorError: see `check_response`.
         """
         call = build_call(method, path, **what)
+        until = monotonic() + self._timeout
         for number in count(1):
             try:
                 response = self._send(call)
             except UnavailableError:
-                if number >= self._tries or not call.is_safe:
+                # A server that has been silent for so long is not asked again.
+                if number >= self._tries or not call.is_safe or monotonic() >= until:
                     raise
                 sleep(0.2 * number)
                 continue

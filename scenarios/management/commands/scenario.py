@@ -9,12 +9,14 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db import DatabaseError, OperationalError, ProgrammingError
 
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.hints import add_hint
+from coordinator_client.command_line.overview import EXIT_CODES, UnwrappedEpilog
+from coordinator_client.command_line.patience import PatientTransport, choose_timeout
 from coordinator_client.command_line.program import GROUPS, abandon_output, prepare_output
 from coordinator_client.command_line.remote import RemoteCoordinator
 from coordinator_client.command_line.terminal import Terminal
@@ -34,6 +36,10 @@ NAMING = ("name", "schedule", "scenario", "suite", "files", "run", "fault", "app
 READING = re.compile(r"(list|show|validate|follow|export|write|whoami|log_(in|out))")
 
 
+class Help(UnwrappedEpilog, DjangoHelpFormatter):
+    """Django's, with the exit codes."""
+
+
 class DatabaseUnusable(CoordinatorError):  # noqa: N818 - a state
     """The database does not respond, or has no tables."""
 
@@ -48,7 +54,11 @@ def connect(place: Place) -> Coordinator:
     # .env is read by the settings, and not part of the environment.
     token = found.token or settings.TEST_COORDINATOR_TOKEN
     source = found.token_source or ("TEST_COORDINATOR_TOKEN in .env" if token else "")
-    return RemoteCoordinator(Client(found.server, token, authority=found.authority), source)
+    timeout = choose_timeout(place.request_timeout)
+    client = Client(
+        found.server, token, authority=found.authority, timeout=timeout, transport=PatientTransport
+    )
+    return RemoteCoordinator(client, source)
 
 
 def record(name: str, options: Mapping[str, Any], code: int | None) -> None:
@@ -67,6 +77,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         set_program("manage.py scenario")
+        parser.formatter_class, parser.epilog = Help, EXIT_CODES
         add_connection(parser, "")
         add_json(parser, default=False)
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -80,6 +91,7 @@ class Command(BaseCommand):
         server: str,
         profile: str,
         authority: str,
+        request_timeout: float | None,
         wants_json: bool,
         **options: Any,
     ) -> None:
@@ -90,7 +102,7 @@ class Command(BaseCommand):
             write=partial(self.stdout.write, ending=""),
         )
         code: int | None = None
-        place = Place(server, profile, authority)
+        place = Place(server, profile, authority, request_timeout)
         set_place(server, profile)
         session = Session(connect, place, terminal)
         try:

@@ -111,7 +111,7 @@ def test_what_is_wrong_in_a_document_is_said_once(capsys: pytest.CaptureFixture[
     wrong = {"path": "spec", "message": "unknown field 'x'", "line": 3, "column": 5}
     with scripted_api(problem(422, "The document is invalid.", wrong)) as server:
         _, _, err = call(capsys, server, "plan", "-f", "document=x")
-    assert err == "The document is invalid. (422)\nspec: unknown field 'x'\n"
+    assert err == "The document is invalid. (422)\nspec, line 3, column 5: unknown field 'x'\n"
 
 
 def test_proxy_that_answers_with_a_page_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,17 +1,22 @@
 """What people type who know other command lines: help, versions, words and options in unusual places."""
 
 import json
+import re
+import socket
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from coordinator_client.command_line import program
+from coordinator_client.command_line import exit_codes, patience, program
 from coordinator_client.command_line.moments import parse_moment
+from coordinator_client.exchanges import Response
 from coordinator_client.records import EVENT_KINDS, WEBHOOK_EVENTS, WEBHOOK_KINDS
+from coordinator_client.synchronous.transport import Transport
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.webhooks import SUBSCRIBABLE, WebhookKind
 from tests.servers.loopback import free_port
@@ -25,7 +30,7 @@ HEALTH = Answer({"status": "ok", "version": "9.8.7"})
 
 @pytest.fixture(autouse=True)
 def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SERVER", "TOKEN", "TOKEN_FILE", "PROFILE"):
+    for name in ("SERVER", "TOKEN", "TOKEN_FILE", "PROFILE", "REQUEST_TIMEOUT"):
         monkeypatch.delenv(f"TEST_COORDINATOR_{name}", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
@@ -105,6 +110,62 @@ def test_mistakes_are_answered_with_what_was_meant(
     code, out, err = call(capsys, *words)
     assert (code, out) == (2, "")
     assert sentence in err
+
+
+def test_help_shows_verbs_by_subject_exit_codes_and_the_environment(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = call(capsys, "--help")
+    verbs = program.build_parser()[1]
+    assert [verb for verb in verbs if f"\n  {verb} " not in out] == []
+    assert "\nruns:\n  run " in out
+    assert (code, "\nothers:" in out) == (0, False)  # a verb that is in no subject
+    for variable in ("SERVER", "PROFILE", "TOKEN", "TOKEN_FILE", "REQUEST_TIMEOUT"):
+        assert f"TEST_COORDINATOR_{variable}" in out
+    for number in {*exit_codes.REFUSAL_CODES, *exit_codes.OUTCOME_CODES.values(), exit_codes.DETACHED}:
+        assert re.search(rf"  {number} +\S", out[out.index("exit codes:") :]), number
+
+
+def test_silent_server_is_given_up_and_a_person_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_COORDINATOR_REQUEST_TIMEOUT", "x")
+    assert call(capsys, "runs", "--server", "http://127.0.0.1:1")[2].startswith(
+        "TEST_COORDINATOR_REQUEST_TIMEOUT: invalid duration 'x'"
+    )
+    monkeypatch.setenv("TEST_COORDINATOR_REQUEST_TIMEOUT", "600")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        words = ("runs", "--request-timeout", "1s", "--server", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        code, _, err = call(capsys, *words)
+        assert (code, "did not answer in time" in err) == (9, True), err
+        connections = [silent.accept()[0]]
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):  # it is not asked again
+            silent.accept()
+        connections[0].close()
+
+
+def test_person_is_told_while_a_response_takes_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(_self: object, _call: object) -> Response:
+        assert has_spoken.wait(600)
+        return Response(200, {"content-type": "application/json"}, b'{"items": [], "next_cursor": null}')
+
+    def write(text: str) -> int:
+        said.append(text)
+        has_spoken.set()
+        return len(text)
+
+    has_spoken = threading.Event()
+    said: list[str] = []
+    monkeypatch.setattr(patience, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(Transport, "_send", wait)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stderr, "write", write)
+    assert call(capsys, "runs", "--server", "http://127.0.0.1:1")[0] == 0
+    limit = "waiting for up to 30s ('--request-timeout')"
+    assert said[0] == f"No response from http://127.0.0.1:1 yet; {limit}.\n"
 
 
 def test_option_after_the_verb_overrules_the_one_before_it(capsys: pytest.CaptureFixture[str]) -> None:
