@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.confirmation import add_yes, confirm
 from coordinator_client.command_line.coordinator import CommandRefused
 from coordinator_client.command_line.given_words import read_mapping
 from coordinator_client.command_line.parser import ChooseOnce
@@ -17,7 +18,7 @@ from coordinator_client.command_line.registered import (
 from coordinator_client.command_line.registrations import HostRequest, ServiceRequest
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import Completer, Session, Verb, add_completed, add_group, add_verb
-from coordinator_client.command_line.wording import quote_command
+from coordinator_client.command_line.wording import format_names, quote_command
 from coordinator_client.records import Check, DiscoveredService, Host, Service
 
 WEB_SCHEMES = ("http", "https")
@@ -59,7 +60,7 @@ def _add_service_verbs(verbs: Any) -> None:
     add_verb(verbs, list_services, "list", "List the services.")
     _add_named(verbs, show_service, "show", "Show a service.", "service")
     _add_named(verbs, test_service, "test", "Check its address, its health and its fault proxy.", "service")
-    _add_removal(verbs, remove_service, "Remove a service and its chart queries.", "service")
+    add_yes(_add_removal(verbs, remove_service, "Remove a service and its chart queries.", "service"))
     discover = add_verb(
         verbs, discover_services, "discover", "List services of compose projects that can be registered."
     )
@@ -92,8 +93,8 @@ def _add_named(verbs: Any, function: Verb, name: str, help_text: str, kind: str)
     return _add_name(add_verb(verbs, function, name, help_text), kind)
 
 
-def _add_removal(verbs: Any, function: Verb, help_text: str, kind: str) -> None:
-    _add_name(add_verb(verbs, function, "remove", help_text, aliases=["delete"]), kind)
+def _add_removal(verbs: Any, function: Verb, help_text: str, kind: str) -> ArgumentParser:
+    return _add_name(add_verb(verbs, function, "remove", help_text, aliases=["delete"]), kind)
 
 
 def _add_name(parser: ArgumentParser, kind: str) -> ArgumentParser:
@@ -164,13 +165,14 @@ def test_service(session: Session, name: str, **_options: Any) -> int:
     return _show_checks(session, "service", name, session.coordinator.check_service(name))
 
 
-def remove_service(session: Session, name: str, **_options: Any) -> int:
+def remove_service(session: Session, name: str, *, yes: bool, **_options: Any) -> int:
     service = session.coordinator.find_service(name)
+    users = format_names(sorted({*service.touched_by, *service.probed_by}), "scenario")
+    if users:
+        confirm(session.terminal, f"Remove service {name!r}, used by {users}?", yes=yes)
     session.coordinator.remove_service(name)
-    for scenario in sorted({*service.touched_by, *service.probed_by}):
-        session.terminal.complain(
-            f"Scenario {scenario!r} still names {name!r} and can start no run until it is registered again."
-        )
+    if users:
+        session.terminal.complain(f"Runs of {users} cannot start until {name!r} is registered again.")
     return _show_saved(session, {"removed": name}, f"Service {escape_text(name)} is removed.")
 
 

@@ -1,7 +1,9 @@
 """What sentences have in common: the name of the program, counts and durations."""
 
 import json
+from collections.abc import Sequence
 
+MAX_NAMES_SHOWN = 5
 _program = "test-coordinator"
 _place = ""
 _SECOND = 1_000_000  # in microseconds
@@ -32,6 +34,13 @@ def quote_command(words: str) -> str:
 def format_count(number: int, thing: str, things: str = "") -> str:
     """For example 'no run', '1 run' or '2 runs'."""
     return f"{number or 'no'} {(things or f'{thing}s') if number > 1 else thing}"
+
+
+def format_names(names: Sequence[str], thing: str) -> str:
+    """For example "scenario 'a'" or "scenarios 'a', 'b' and 3 more"; "" without names."""
+    shown = ", ".join(map(repr, names[:MAX_NAMES_SHOWN]))
+    more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
+    return f"{thing if len(names) == 1 else f'{thing}s'} {shown}{more}" if names else ""
 
 
 def format_value(value: object) -> str:

@@ -135,7 +135,7 @@ def test_service_is_changed_without_its_address_and_deleted(either: CommandLine)
     assert either("service", "delete", "shop").err == ""
     removed = either("service", "delete", "exchange")
     assert removed.code == 0
-    warning = f"Scenario '{NAME}' still names 'exchange' and can start no run until it is registered again."
+    warning = f"Runs of scenario '{NAME}' cannot start until 'exchange' is registered again."
     assert warning in removed.err
     missing = either("service", "add", "shop", "--replace", "--protected")
     assert (missing.code, "There is no service 'shop'" in missing.err) == (7, True)
