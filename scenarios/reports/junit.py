@@ -100,3 +100,6 @@ def _add_rollback(suite: Element, facts: Facts) -> None:
     elif facts.run.rollback == Rollback.UNVERIFIED:
         left = "; ".join(f"{fault.action}: {fault.status}" for fault in facts.history.unverified)
         SubElement(case, "system-out").text = clean_xml_text(f"rollback unverified: {left}")
+    elif closed := facts.history.acknowledged:
+        words = "; ".join(f"{fault.action}, by {fault.acknowledged_by}: {fault.reason}" for fault in closed)
+        SubElement(case, "system-out").text = clean_xml_text(f"acknowledged without an undo: {words}")

@@ -93,6 +93,11 @@ class RunHistory:
         return [fault for fault in self.faults if fault.state == FaultState.UNVERIFIED]
 
     @property
+    def acknowledged(self) -> list[Fault]:
+        """Those that a person has closed without an undo."""
+        return [fault for fault in self.faults if fault.state == FaultState.ACKNOWLEDGED]
+
+    @property
     def time_to_detect(self) -> float | None:
         """Seconds until the first validation in a phase with a fault began to hold after it did not."""
         found = [

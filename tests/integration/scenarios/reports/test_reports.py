@@ -11,8 +11,9 @@ from django.test import Client
 from django.urls import reverse
 
 from scenarios.domain.outcomes import Rollback
-from scenarios.models import Run
+from scenarios.models import Fault, Run
 from scenarios.reports import FORMATS, render_report
+from scenarios.runs import faults
 from tests.integration.scenarios.story_rows import DOCUMENT, NOTICED, SLOWED, Telling
 
 pytestmark = pytest.mark.django_db
@@ -89,6 +90,15 @@ def test_junit_counts_failed_validations_and_a_dirty_rollback() -> None:
     messages = [failure.get("message", "") for failure in suite.iter("failure")]
     assert any("was 500" in message for message in messages)
     assert any("503" in message for message in messages)
+    assert faults.acknowledge_fault(Fault.objects.get(), by="ada", reason="the host is gone")
+    run = Run.objects.get()
+    assert run.rollback == Rollback.CLEAN
+    suite = ET.fromstring(render_report(run, "junit")).find("testsuite")  # noqa: S314 - our own
+    assert suite is not None
+    assert suite.get("failures") == "1"
+    words = suite.findtext("testcase[@name='nothing is left injected']/system-out") or ""
+    assert words.startswith("acknowledged without an undo: ")
+    assert words.endswith(", by ada: the host is gone")
 
 
 def test_html_report_is_one_file_without_scripts_or_resources(admin_client: Client, run: Run) -> None:
