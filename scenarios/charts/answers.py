@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
+
 from scenarios.charts.kept import Chart, Series, Value
 from scenarios.charts.questions import Question
 from scenarios.charts.window import Window
@@ -23,6 +25,7 @@ MAX_NAMES_LEFT_OUT = 10
 MAX_NAME_LENGTH = 120
 MAX_QUERY_LENGTH = 2000
 MAX_PROBLEM_LENGTH = 500
+NO_PROMETHEUS = "no Prometheus is configured: set PROMETHEUS_URL"
 # More digits than a picture of a few hundred pixels can show.
 DIGITS = 6
 
@@ -55,7 +58,9 @@ async def build_chart(question: Question, windows: Sequence[Window], secret: Cal
             )
         return _with_series(blank, sorted(moments), samples)
     except StepFailed as error:
-        return blank.model_copy(update={"problem": truncate(str(error), MAX_PROBLEM_LENGTH)})
+        # Its readers have no step that could name a server.
+        problem = str(error) if question.server or settings.PROMETHEUS_URL else NO_PROMETHEUS
+        return blank.model_copy(update={"problem": truncate(problem, MAX_PROBLEM_LENGTH)})
 
 
 def _words(query: str, window: Window) -> dict[str, str]:

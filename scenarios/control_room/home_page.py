@@ -59,7 +59,8 @@ def build_now(request: HttpRequest) -> dict[str, Any]:
         "active": active,
         "has_watchdog": processes[-1].is_well,
         "has_lost_worker": any(run.has_lost_worker for run in unfinished),
-        "injected": sum(fault.state in STATES_TO_UNDO for fault in outstanding),
+        "injected": sum(fault.state in STATES_TO_UNDO and not fault.has_expired for fault in outstanding),
+        "expired": sum(fault.has_expired for fault in outstanding),
         "unverified": sum(fault.state == FaultState.UNVERIFIED for fault in outstanding),
         "approvals": approvals,
         "processes": processes,
@@ -76,7 +77,7 @@ def _mark_run(run: Run) -> str:
 
 
 def _mark_fault(fault: Fault) -> str:
-    return f"{fault.pk}.{fault.state}.{fault.undo_tries}.{fault.is_retried_by_run:d}"
+    return f"{fault.pk}.{fault.state}.{fault.undo_tries}.{fault.is_retried_by_run:d}{fault.has_expired:d}"
 
 
 def _digest(processes: list[Part]) -> str:

@@ -24,7 +24,12 @@ MAX_LISTED_USES, MAX_USES_ON_PAGE = 10, 100
 def unfinished_runs() -> list[Run]:
     """Running and queued runs, each with its present `phase`."""
     started = Event.objects.filter(run=OuterRef("pk"), kind=EventKind.PHASE_STARTED).order_by("-sequence")
-    rows = Run.objects.unfinished().for_a_list().annotate(phase=Subquery(started.values("phase")[:1]))
+    rows = (
+        Run.objects.unfinished()
+        .for_a_list()
+        .select_related("started_by")
+        .annotate(phase=Subquery(started.values("phase")[:1]))
+    )
     return list(rows.order_by("-state", "queued_at")[:MAX_UNFINISHED])
 
 

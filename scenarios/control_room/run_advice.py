@@ -12,6 +12,7 @@ NOTHING_SHOWN = "The run could not do what its document says, so it shows nothin
 CUT_OFF = "The run was cut off, so it shows nothing about the service."
 NOTHING_INJECTED, ALL_UNDONE = "Nothing was injected.", "What it had injected is undone."
 SOME_ACKNOWLEDGED = "What it had injected is undone, or was acknowledged by somebody."
+FAILED_UNDONE = "An injection failed; what it may have done is undone."
 MAYBE_UNDONE = "An injection was never answered; what it may have done is undone."
 MAY_ARRIVE = "An injection was never answered and may still arrive; it is then undone again."
 NEXT, AGAIN = "Put that right, then run again.", "Run it again."
@@ -27,23 +28,22 @@ class Advice:
 
 
 def build_advice(history: RunHistory, outline: Outline) -> Advice | None:
-    """None for a run that goes on, has passed, or was ended by somebody or by its time limit."""
+    """None for a run that goes on, or has passed."""
     run = history.run
-    explained = (Outcome.FAILED, Outcome.ERRORED, Outcome.INTERRUPTED)
-    if run.state != RunState.FINISHED or run.outcome not in explained:
+    if run.state != RunState.FINISHED or run.outcome == Outcome.PASSED:
         return None
     sentences = _explain(history)
     step = next((step for step in history.steps if step.verdict == run.outcome), None)
-    if run.outcome == Outcome.ERRORED and step is None:  # an action that failed
+    if run.outcome in (Outcome.ERRORED, Outcome.ABORTED) and step is None:  # an action or a guard that failed
         step = next((step for step in history.steps if step.verdict == "failed"), None)
     names = set(_find_services(run.reason, step, outline.services))
     return Advice(sentences, step, list(Service.objects.filter(name__in=names).order_by("name")))
 
 
 def _explain(history: RunHistory) -> Sequence[str]:
-    """Nothing for a run that failed: its verdict is about the service."""
-    if history.run.outcome == Outcome.FAILED:
-        return []
+    """What the run means, unless its reason says so, and what is left of it."""
+    if history.run.outcome in (Outcome.FAILED, Outcome.ABORTED, Outcome.TIMED_OUT):
+        return [] if history.still_injected else [_tell_what_is_left(history)]
     is_cut_off = history.run.outcome == Outcome.INTERRUPTED
     meaning, what_next = (CUT_OFF, AGAIN) if is_cut_off else (NOTHING_SHOWN, NEXT)
     if history.still_injected:
@@ -60,7 +60,9 @@ def _tell_what_is_left(history: RunHistory) -> str:
         return SOME_ACKNOWLEDGED
     if history.injected:
         return ALL_UNDONE
-    return MAYBE_UNDONE if states else NOTHING_INJECTED
+    if any(fault.late_until is not None for fault in history.faults):
+        return MAYBE_UNDONE
+    return FAILED_UNDONE if states else NOTHING_INJECTED
 
 
 def _find_services(reason: str, step: StepHistory | None, services: Mapping[str, str]) -> Sequence[str]:

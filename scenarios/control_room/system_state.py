@@ -63,14 +63,22 @@ def describe_retries(faults: Iterable[Fault]) -> str:
     if not outstanding:
         return ""
     if problem := readiness.find_problem(readiness.watchdog):
-        if not any(fault.is_retried_by_run for fault in outstanding):
-            return f"Nothing retries the undo: {problem}."
-        return f"Its run retries the undo, but nothing will after the run: {problem}."
+        return _describe_missing_watchdog(outstanding, problem)
     if all(fault.is_retried_by_run for fault in outstanding):
         return "Its run retries the undo, and the watchdog will after the run."
     hosts = sorted({fault.host for fault in outstanding if fault.host})
     where = f" of host {', '.join(hosts)}" if hosts else ""
+    if all(fault.is_awaited for fault in outstanding):
+        return f"The watchdog{where} undoes it again when it can no longer arrive."
     return f"The watchdog{where} keeps trying."
+
+
+def _describe_missing_watchdog(outstanding: Sequence[Fault], problem: str) -> str:
+    if all(fault.is_awaited for fault in outstanding):
+        return f"Nothing undoes what arrives late: {problem}."
+    if not any(fault.is_retried_by_run for fault in outstanding):
+        return f"Nothing retries the undo: {problem}."
+    return f"Its run retries the undo, but nothing will after the run: {problem}."
 
 
 def describe_lost_worker(run: Run) -> str:

@@ -123,9 +123,8 @@ class Command:
         ended = await _run(arguments)
         if ended.exit_code not in _get_accepted_codes(arguments):
             output = ended.stderr.strip() or ended.stdout.strip()
-            raise StepNotDone(
-                f"{arguments.run[0]!r} ended with exit code {ended.exit_code}: {format_value(output)}"
-            )
+            said = f": {format_value(output)}" if output else ", and wrote nothing"
+            raise StepNotDone(f"{arguments.run[0]!r} ended with exit code {ended.exit_code}{said}")
         return _build_fields(ended)
 
 

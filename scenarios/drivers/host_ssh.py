@@ -209,4 +209,7 @@ def _explain(host: RegisteredHost, what: str) -> str:
 
 
 def _say(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    if isinstance(error, ConnectionRefusedError):
+        return "it refused the connection"
+    words = error.strerror if isinstance(error, OSError) else ""
+    return words or str(error) or type(error).__name__

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from scenarios.domain import log_context, service_urls
 from scenarios.domain.environments import SEPARATOR, explain_missing_service, name_in
 from scenarios.domain.errors import StepImpossible
+from scenarios.domain.spelling import suggest
 from scenarios.drivers.allow_lists import read_narrowed
 from scenarios.drivers.hosts import TARGET_PREFIX
 from scenarios.drivers.installed import installed_drivers
@@ -43,6 +44,8 @@ class NamedProxy:
     secret: str
 
 
+# Of the registered services, in a sentence that is also read on a telephone.
+MAX_NAMES_SHOWN = 8
 HOW_TO_REGISTER = "Register services in the admin, or with 'scenario service add'."
 
 
@@ -101,8 +104,9 @@ class RegisteredServices:
             ending = name_in("", self._environment)
             named = sorted(name.removesuffix(ending) for name in self._addresses if name.endswith(ending))
             return explain_missing_service(service, self._environment, named)
-        known = ", ".join(sorted(name for name in self._addresses if SEPARATOR not in name)) or "none yet"
-        return f"unknown service {service!r}; registered services: {known}. {HOW_TO_REGISTER}"
+        known = sorted(name for name in self._addresses if SEPARATOR not in name)
+        hint = suggest(service, known) or f"registered services: {_list_first(known)}."
+        return f"unknown service {service!r}; {hint} {HOW_TO_REGISTER}"
 
     def find_proxy(self, service: str) -> NamedProxy:
         """How the service names its fault proxy.
@@ -133,6 +137,12 @@ class RegisteredServices:
 
     def hosts(self) -> Sequence[RegisteredHost]:
         return self._hosts
+
+
+def _list_first(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMES_SHOWN
+    shown = ", ".join(names[:MAX_NAMES_SHOWN]) or "none yet"
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _format_address(address: str) -> str:

@@ -135,7 +135,9 @@ async def _undo_and_check(fault: Fault, steps: StepRunner) -> UndoResult:
         if not seen:
             return UndoResult(is_seen_gone=True, was_gone=sent.was_gone)
         if is_over:
-            return UndoResult("; ".join(filter(None, (sent.reason, seen))))
+            # A target that is away tells the undo and the check the same.
+            reasons = [sent.reason] if sent.reason and sent.reason in seen else [sent.reason, seen]
+            return UndoResult("; ".join(filter(None, reasons)))
         await steps.clock.sleep(CHECK_SECONDS)
 
 

@@ -199,6 +199,19 @@ class Fault(models.Model):
         return state
 
     @property
+    def has_expired(self) -> bool:
+        """Whether it has ended by itself, because nobody has renewed it, and nobody has seen yet that it is
+        gone.
+        """
+        expires_at = self.expires_at
+        return self.state == FaultState.OUTSTANDING and expires_at is not None and expires_at < timezone.now()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether it was undone, but its injection may still arrive."""
+        return self.state in STATES_AWAITED
+
+    @property
     def is_retried_by_run(self) -> bool:
         """Whether the run goes on, and a process that is alive carries it out."""
         if self.state != FaultState.OUTSTANDING or self.run.state not in UNFINISHED:

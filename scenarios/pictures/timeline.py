@@ -15,6 +15,8 @@ HEAD, ROW, FOOT = 42.0, 24.0, 22.0
 MIDDLE = ROW / 2
 LABEL_CHARACTERS = 38
 LABEL_CHARACTER = 6.9
+# The column of labels is as wide as "response time," below the name of a curve.
+MIN_LABEL = 14
 LINE = 14.0
 CHARACTER = 7.2  # for a wide font, so that words that do not fit are written below
 NOTE_CHARACTER, NOTE = 6.6, 16.0
@@ -107,7 +109,7 @@ def draw_timeline(title: str, frame: Frame, *overlay: str, **attributes: str | f
 
 def find_unused(labels: Sequence[str]) -> float:
     """The width of the labels' column that no row uses, to be saved on narrow screens."""
-    longest = max((len(line) for label in labels for line in wrap_label(label)), default=0)
+    longest = max([MIN_LABEL, *(len(line) for label in labels for line in wrap_label(label))])
     return float(max(0, round(LEFT - 20 - longest * LABEL_CHARACTER)))
 
 

@@ -191,12 +191,15 @@ class _Reader:
             elif known is not None and known.topic is Topic.LOAD:
                 self.has_loads = True
             elif known is not None and known.topic is Topic.RUN:
-                self._run(sequence, known)
+                self._run(sequence, known, at)
             elif known is not None and known.topic in STEP_TOPICS:
                 self._step(sequence, known, at, phase, subject)
         return first
 
-    def _run(self, sequence: int, kind: EventKind) -> None:
+    def _run(self, sequence: int, kind: EventKind, at: datetime) -> None:
+        if kind is EventKind.RUN_QUEUED_AGAIN and self.phases and self.phases[-1].ended is None:
+            self.phases[-1].ended = at
+            self._close_steps(self.phases[-1].name, at)
         if kind in (EventKind.RUN_STARTED, EventKind.RUN_QUEUED_AGAIN):
             self.worker = self._details.get(sequence, {}).get("detail__worker") or ""
             self.was_taken_over = False

@@ -110,6 +110,10 @@ def test_an_ended_run_with_a_dirty_rollback_is_an_alarm_and_still_polled(
     for words in ("rollback dirty", "1 still injected", "the exchange answered 503"):
         assert words in content
     assert f"<strong>Still injected:</strong> {SLOWED} on exchange, since" in content
+    assert "Its undo has failed 1 time: the exchange answered 503" in content
+    header, _faults, rest = content.partition('<section class="card alarm" id="faults"')
+    assert f'aria-label="Try again to undo {SLOWED}"' in header
+    assert '<h2 id="timeline-title">' in rest  # what is broken comes first
     assert "<code>delay_ms</code> default</dt><dd>500</dd>" in content
     assert "Nothing retries the undo: no watchdog has been seen" in content
     poll = next_poll(content)
@@ -278,10 +282,47 @@ def test_the_header_tells_the_present_phase_what_is_injected_and_what_comes_next
     assert "Injected now" not in page(admin_client, telling.run)
 
 
+def test_a_fault_that_may_still_arrive_or_has_ended_by_itself_is_not_said_to_be_injected(
+    admin_client: Client, telling: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "WATCHDOG_SILENT_AFTER", timedelta(minutes=20))
+    record_heartbeat("watchdog", "here:1")
+    telling.begin()
+    run = telling.finish(Rollback.DIRTY)
+    ago = timezone.now() - timedelta(minutes=1)
+    Fault.objects.update(lease_seconds=5, renewed_at=ago)
+    content = page(admin_client, run)
+    assert "<strong>Not seen to be gone:</strong>" in content
+    assert "this could not be checked: the exchange answered 503." in content
+    home = re.sub(r"\s+", " ", admin_client.get("/admin/").content.decode())
+    assert '"outstanding-title">1 fault not seen to be gone</h2>' in home
+    assert "has ended by itself at <time" in home
+    one = reverse("admin:scenarios_fault_change", args=[Fault.objects.get().pk])
+    assert "so it has ended by itself; this could not be checked" in admin_client.get(one).content.decode()
+    late = timezone.now() + timedelta(minutes=5)
+    Fault.objects.update(state="unverified", injected_at=None, lease_seconds=0, late_until=late)
+    content += page(admin_client, run)
+    assert "<strong>May still arrive:</strong>" in content
+    assert "The watchdog undoes it again when it can no longer arrive.</strong></p>" in content
+    assert "Still injected" not in content
+    Heartbeat.objects.all().delete()
+    assert "Nothing undoes what arrives late: no watchdog" in page(admin_client, run)
+
+
+def test_a_phase_of_an_earlier_attempt_ends_with_it(telling: Telling) -> None:
+    telling.tell("phase_started")
+    telling.tell("validation_started", NOTICED)
+    telling.tell("run_queued_again")
+    telling.tell("run_started", worker="here:3")
+    history = read_history(telling.run)
+    assert history.phases[0].ended is not None
+    assert history.steps[0].verdict == "not judged"
+
+
 def test_each_fault_says_what_undoes_it(admin_client: Client, telling: Telling) -> None:
     telling.begin()
     content = page(admin_client, telling.run)
-    undo = re.search(r"Undone by http</summary><pre>(.*?)</pre>", content, re.DOTALL)
+    undo = re.search(r"How it is undone: http</summary><pre>(.*?)</pre>", content, re.DOTALL)
     assert undo is not None
     assert "path: /chaos/latency" in undo[1]
 
@@ -402,7 +443,12 @@ def test_an_errored_run_says_what_it_means_and_where_to_look(admin_client: Clien
     advice = end(telling, Outcome.ERRORED, "validation 'look' could not be evaluated")
     assert "What it had injected is undone." in advice
     assert '<a href="#step-3">See the validation</a>' in advice
-    assert end(Telling(), Outcome.ABORTED, "stopped by berta") == ""
+    assert end(Telling(), Outcome.ABORTED, "stopped by berta") == "Nothing was injected."
+    telling = Telling()
+    telling.begin()
+    telling.tell("guard_tripped", "the shop is calm", reason="'status' is 503, not 200")
+    advice = end(telling, Outcome.ABORTED, "guard 'the shop is calm' tripped")
+    assert advice == 'What it had injected is undone. <a href="#step-3">See the guard</a>'
 
 
 @pytest.mark.parametrize(
@@ -414,7 +460,8 @@ def test_an_errored_run_says_what_it_means_and_where_to_look(admin_client: Clien
             "An injection was never answered and may still arrive; it is then undone again.",
         ),
         ("watched", False, MAY_ARRIVE),
-        ("undone", False, "An injection was never answered; what it may have done is undone."),
+        ("undone", False, "An injection failed; what it may have done is undone."),
+        ("undone late", False, "An injection was never answered; what it may have done is undone."),
         ("acknowledged", True, "What it had injected is undone, or was acknowledged by somebody."),
         ("undone", True, "What it had injected is undone."),
         ("not_injected", False, "Nothing was injected."),
@@ -427,7 +474,8 @@ def test_a_run_that_was_cut_off_says_what_may_be_left(
     telling.finish()
     Run.objects.update(outcome=Outcome.INTERRUPTED)
     at = timezone.now() if injected else None
-    Fault.objects.update(state=state, injected_at=at)
+    state, _, late = state.partition(" ")
+    Fault.objects.update(state=state, injected_at=at, late_until=timezone.now() if late else None)
     telling.run.refresh_from_db()
     advice = build_advice(read_history(telling.run), read_outline(telling.run))
     assert advice is not None

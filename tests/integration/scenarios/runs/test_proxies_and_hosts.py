@@ -98,6 +98,15 @@ def test_services_without_a_proxy_that_can_be_used_say_what_to_do(
         SitePlatform().proxy_of(service)
 
 
+def test_unknown_service_is_answered_with_a_guess_or_the_first_few_names() -> None:
+    for number in range(20):
+        Service.objects.create(name=f"shop-{number:02}", base_url="http://127.0.0.1:9")
+    with pytest.raises(StepImpossible, match="unknown service 'shop-004'; did you mean 'shop-04'"):
+        SitePlatform().address_of("shop-004")
+    with pytest.raises(StepImpossible, match=r"registered services: shop-00, .*, shop-07 and 12 more\. Reg"):
+        SitePlatform().address_of("payments")
+
+
 def test_run_keeps_the_proxies_and_hosts_that_it_began_with() -> None:
     service = register(proxy=CONTROL)
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")

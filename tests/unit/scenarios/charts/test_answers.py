@@ -110,7 +110,7 @@ async def test_a_server_that_is_not_there_or_not_configured_is_a_sentence(settin
     assert "refused the connection" in chart.problem
     assert "hidden" not in chart.model_dump_json()
     settings.PROMETHEUS_URL = ""
-    assert "PROMETHEUS_URL" in (await read()).problem
+    assert (await read()).problem == "no Prometheus is configured: set PROMETHEUS_URL"
 
 
 async def test_a_secret_is_sent_and_its_reference_shown(server: FalsePrometheus) -> None:

@@ -64,6 +64,8 @@ async def test_a_command_killed_by_a_signal_has_its_number_as_a_negative_exit_co
 async def test_action_fails_on_a_nonzero_exit_code_with_its_output() -> None:
     with pytest.raises(StepFailed, match="'sh' ended with exit code 2: 'no route'"):
         await Command().act(asked("sh", "-c", "echo no route >&2; exit 2"), Platform())
+    with pytest.raises(StepFailed, match=r"'sh' ended with exit code 1, and wrote nothing$"):
+        await Command().act(asked("sh", "-c", "exit 1"), Platform())
     assert (await Command().act(asked("sh", "-c", "true"), Platform()))["exit_code"] == 0
 
 

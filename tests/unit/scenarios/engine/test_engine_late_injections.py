@@ -208,6 +208,16 @@ def test_an_undo_that_failed_and_is_not_proven_is_tried_again_with_both_reasons(
     assert journal.moment("fault_undone", "a") == 0.5
 
 
+def test_a_target_that_is_away_is_told_once() -> None:
+    """By the undo and by the probe of the proof."""
+    _verdict, journal, _driver = carry_out(
+        Phase("chaos", actions=(proven(),)),
+        answers={"mend a": [StepFailed("away"), {}], "see": [StepFailed("away"), {"status": 200}]},
+    )
+    failed = next(event for event in journal.events if event.kind == "fault_undo_failed")
+    assert failed.detail["reason"] == "away"
+
+
 def test_a_proof_says_of_a_fault_that_was_cut_off_only_that_it_is_not_there_yet() -> None:
     """The probe says "gone" before the late injection arrives: the ledger does not believe it for good."""
     verdict, journal, _driver = carry_out(
