@@ -15,7 +15,8 @@ from django.db import DatabaseError, OperationalError, ProgrammingError
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.hints import add_hint
-from coordinator_client.command_line.overview import EXIT_CODES, UnwrappedEpilog
+from coordinator_client.command_line.overview import EXIT_CODES, ProgramParser, UnwrappedEpilog
+from coordinator_client.command_line.parser import VERB, VerbParser
 from coordinator_client.command_line.patience import PatientTransport, choose_timeout
 from coordinator_client.command_line.program import GROUPS, abandon_output, prepare_output
 from coordinator_client.command_line.remote import RemoteCoordinator
@@ -38,6 +39,14 @@ READING = re.compile(r"(list|show|validate|follow|export|write|whoami|log_(in|ou
 
 class Help(UnwrappedEpilog, DjangoHelpFormatter):
     """Django's, with the exit codes."""
+
+
+class ScenarioVerbParser(VerbParser, CommandParser):
+    """Suggests what was meant; for `call_command`, a mistake is a CommandError."""
+
+
+class ScenarioParser(ProgramParser, CommandParser):
+    """The same for the whole command, whose help shows the verbs by subject."""
 
 
 class DatabaseUnusable(CoordinatorError):  # noqa: N818 - a state
@@ -74,13 +83,18 @@ def record(name: str, options: Mapping[str, Any], code: int | None) -> None:
 class Command(BaseCommand):
     help = "Store and run scenarios, and manage runs, faults, schedules, services and hosts."
     requires_system_checks = BEFORE_COMMANDS
+    wants_traceback = False
 
     def add_arguments(self, parser: CommandParser) -> None:
         set_program("manage.py scenario")
-        parser.formatter_class, parser.epilog = Help, EXIT_CODES
+        # Django has no place to choose the class.
+        parser.__class__ = ScenarioParser
+        parser.allow_abbrev, parser.formatter_class, parser.epilog = False, Help, EXIT_CODES
         add_connection(parser, "")
         add_json(parser, default=False)
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        verbs = parser.add_subparsers(
+            dest="verb", required=True, metavar=VERB, parser_class=ScenarioVerbParser
+        )
         for group in GROUPS:
             group.add_to(verbs)
 
@@ -96,6 +110,7 @@ class Command(BaseCommand):
         **options: Any,
     ) -> None:
         prepare_output()
+        self.wants_traceback = bool(options["traceback"])
         terminal = Terminal(
             wants_json=wants_json,
             no_color=options["no_color"],
@@ -110,14 +125,14 @@ class Command(BaseCommand):
         except CoordinatorError as error:
             terminal.show_error(error)
             code_of_error = exit_codes.find_refusal_code(error)
-            raise CommandError(add_hint(session, error), returncode=code_of_error) from error
+            raise self._build_refusal(terminal, add_hint(session, error), code_of_error) from error
         except (OperationalError, ProgrammingError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             sentence = (
                 f"The database cannot be used ({reason}); check DATABASE_URL, and run 'manage.py migrate'."
             )
             terminal.show_error(DatabaseUnusable(sentence))
-            raise CommandError(sentence, returncode=exit_codes.REFUSED) from error
+            raise self._build_refusal(terminal, sentence, exit_codes.REFUSED) from error
         except BrokenPipeError:
             abandon_output()
             code = exit_codes.PIPE_CLOSED
@@ -129,3 +144,10 @@ class Command(BaseCommand):
                 record(function.__name__, options, code)
         if code:
             sys.exit(code)
+
+    def _build_refusal(self, terminal: Terminal, sentence: str, code: int) -> CommandError | SystemExit:
+        """For programs, as Django does; for people, as `test-coordinator` does, also with NO_COLOR."""
+        if not getattr(self, "_called_from_command_line", False) or self.wants_traceback:
+            return CommandError(sentence, returncode=code)
+        terminal.complain(sentence)
+        return SystemExit(code)

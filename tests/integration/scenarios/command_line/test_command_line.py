@@ -10,6 +10,7 @@ from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.drivers import documents
 from scenarios.language.document import Document
 from scenarios.library import scenarios as stored_scenarios
+from scenarios.management.commands import scenario as command
 from scenarios.models import Run, Scenario
 from scenarios.runs import commands as run_commands
 from scenarios.runs import lifecycle
@@ -103,6 +104,19 @@ def test_show_prints_last_runs_and_document(scenario: CommandLine, ended: Run) -
     (listed,) = scenario("list", "--json").json["items"]
     assert listed["last_run"]["status"] == "passed"
     assert listed["last_run"]["id"] == str(ended.id)
+
+
+def test_mistakes_are_answered_as_by_the_client(
+    scenario: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "unknown verb 'apply'; did you mean 'import'?" in scenario("apply", "x").err
+    assert "unknown status 'passd'; did you mean 'passed'?" in scenario("runs", "--status", "passd").err
+    monkeypatch.setattr(command.Command, "_called_from_command_line", True, raising=False)
+    missing = scenario("delete", "nothing")  # without Django's prefix, and in colour only at a terminal
+    nothing = "There is no scenario 'nothing'; "
+    assert (missing.code, missing.err.startswith(nothing)) == (7, True), missing.err
+    usage = scenario("runs", "--lim", "3")
+    assert (usage.code, usage.err.endswith("--lim 3; did you mean '--limit'?\n")) == (2, True), usage.err
 
 
 def test_faults_lists_all_or_outstanding_ones(scenario: CommandLine, ended: Run) -> None:
