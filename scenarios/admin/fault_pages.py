@@ -37,6 +37,10 @@ BADGES = {
 }
 
 
+# Sent with a button, where it is not on the fault's own page.
+PAGES_BEHIND = ("back_to_home", "back_to_run")
+
+
 class OutstandingFilter(admin.SimpleListFilter):
     title = "outstanding"
     parameter_name = "left"
@@ -146,6 +150,7 @@ class FaultAdmin(ReadOnlyAdmin):
         return {
             "is_outstanding": row.is_outstanding,
             "is_awaited": row.state in STATES_AWAITED,
+            "seen": mark_fault(row),
             "retries": describe_retries([row]) if row.is_outstanding else "",
             "badge": self.badge(row),
             "lasted": self.lasted(row),
@@ -180,6 +185,14 @@ class FaultAdmin(ReadOnlyAdmin):
         self.retry_selected(request, Fault.objects.filter(pk=fault.pk))
         return HttpResponseRedirect(find_page_after(request, fault))
 
+    @page("<int:pk>/changed/")
+    def changed_page(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Whether the page should be loaded again, because the fault was tried or closed; 204 if not."""
+        fault = get_object_or_404(self.get_queryset(request), pk=pk)
+        if mark_fault(fault) == request.GET.get("seen", ""):
+            return HttpResponse(status=204)
+        return HttpResponse(headers={"HX-Refresh": "true"})
+
     @page("<int:pk>/acknowledge/", permission="scenarios.acknowledge_fault")
     def acknowledge_page(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Asks how the person knows that the fault is gone, then closes it."""
@@ -187,7 +200,10 @@ class FaultAdmin(ReadOnlyAdmin):
         form = ReasonForm(request.POST if request.method == "POST" else None)
         if not form.is_valid():
             template = "admin/scenarios/fault/acknowledge.html"
-            return self.render(request, template, f"Acknowledge: {fault.action}", fault=fault, form=form)
+            words = {**request.GET.dict(), **request.POST.dict()}
+            back = next((word for word in PAGES_BEHIND if word in words), "")
+            title = f"Acknowledge: {fault.action}"
+            return self.render(request, template, title, fault=fault, form=form, back=back)
         by, reason = request.user.get_username(), form.cleaned_data["reason"]
         if fault_commands.acknowledge_fault(fault, by=by, reason=reason):
             self.message_user(request, "Fault acknowledged.", messages.SUCCESS)
@@ -195,6 +211,11 @@ class FaultAdmin(ReadOnlyAdmin):
             sentence = "Not acknowledged: the fault is not outstanding, or its undo is running now."
             self.message_user(request, sentence, messages.WARNING)
         return HttpResponseRedirect(find_page_after(request, fault))
+
+
+def mark_fault(fault: Fault) -> str:
+    """What a browser has seen of the fault."""
+    return f"{fault.state}.{fault.undo_tries}.{fault.has_expired:d}"
 
 
 def find_page_after(request: HttpRequest, fault: Fault) -> str:

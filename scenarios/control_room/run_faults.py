@@ -31,6 +31,17 @@ def describe_faults(history: RunHistory) -> Sequence[RunFault]:
     return [_describe(fault, goes_on=goes_on) for fault in history.faults]
 
 
+def describe_left(history: RunHistory) -> str:
+    """What is left of the ended run, as "1 still injected, 2 may still arrive"; "" if nothing is."""
+    expired = sum(fault.has_expired for fault in history.faults)
+    counts = {
+        "still injected": len(history.still_injected) - expired,
+        "not seen to be gone": expired,
+        "may still arrive": len(history.unverified),
+    }
+    return ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+
+
 def _describe(fault: Fault, *, goes_on: bool) -> RunFault:
     arguments = yaml.safe_dump(
         fault.undo.get("arguments", {}), sort_keys=False, allow_unicode=True, width=100

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from scenarios.control_room.included_documents import list_included_documents
 from scenarios.control_room.run_advice import build_advice
-from scenarios.control_room.run_faults import describe_faults
+from scenarios.control_room.run_faults import describe_faults, describe_left
 from scenarios.control_room.run_mark import Mark, Said
 from scenarios.domain.event_kinds import EventKind, Topic, find_kinds, parse_kind
 from scenarios.domain.outcomes import Rollback, RunState
@@ -36,8 +36,9 @@ FAULT_KINDS = find_kinds(Topic.FAULT)
 EVENTS_PER_PAGE = 100
 EVENTS_PER_STEP = 20
 # So often that a change is visible within a second, with the look of the probe and the answer to the poll;
-# a poll without news takes 3 ms. Less often while only the watchdog still retries an undo.
-SECONDS_RUNNING, SECONDS_DIRTY = 0.5, 5.0
+# a poll without news takes 3 ms. Less often while only the watchdog retries an undo, which is at once if
+# somebody has pressed the button.
+SECONDS_RUNNING, SECONDS_DIRTY = 0.5, 1.0
 # The watchdog reads charts; looking for newer ones takes one short query.
 SECONDS_CHARTS = 5
 # The worker writes what loads have measured every two seconds. Later, a point of a curve is longer than that,
@@ -171,6 +172,7 @@ def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
         "progress": find_progress(history, outline),
         "defaults": outline.defaults,
         "faults": describe_faults(history),
+        "left": "" if goes_on else describe_left(history),
         "retries_undo": goes_on and any(fault.is_outstanding for fault in history.faults),
         **said._asdict(),
         "now": timezone.now(),

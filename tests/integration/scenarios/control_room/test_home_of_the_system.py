@@ -104,6 +104,25 @@ def test_button_of_home_leads_back_to_home(admin_client: Client) -> None:
     assert answer.headers["Location"] == "/admin/"
     elsewhere = admin_client.post(address, {"back_to_home": "https://example.com/"})
     assert elsewhere.headers["Location"] == "/admin/"
+    acknowledge = reverse("admin:scenarios_fault_acknowledge", args=[fault.pk])
+    assert f'href="{acknowledge}?back_to_home=yes"' in content
+    form = read(admin_client, f"{acknowledge}?back_to_home=yes")
+    assert '<input type="hidden" name="back_to_home" value="yes">' in form
+    done = admin_client.post(acknowledge, {"back_to_home": "yes", "reason": "restarted by hand"})
+    assert done.headers["Location"] == "/admin/"
+
+
+def test_page_of_a_fault_is_loaded_again_when_it_was_tried_or_is_closed(admin_client: Client) -> None:
+    fault = leave_fault()
+    page = reverse("admin:scenarios_fault_change", args=[fault.pk])
+    found = re.search(r'hx-get="([^"]+/changed/[^"]+)"', read(admin_client, page))
+    assert found is not None
+    assert admin_client.get(found[1]).status_code == 204
+    Fault.objects.update(undo_tries=2)
+    assert admin_client.get(found[1]).headers["HX-Refresh"] == "true"
+    Fault.objects.update(state="undone", undo_tries=1)
+    assert admin_client.get(found[1]).headers["HX-Refresh"] == "true"
+    assert "/changed/" not in read(admin_client, page)
 
 
 def test_outstanding_fault_of_a_run_that_goes_on_is_stopped_with_its_run(admin_client: Client) -> None:

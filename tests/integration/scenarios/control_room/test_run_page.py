@@ -294,6 +294,7 @@ def test_a_fault_that_may_still_arrive_or_has_ended_by_itself_is_not_said_to_be_
     content = page(admin_client, run)
     assert "<strong>Not seen to be gone:</strong>" in content
     assert "this could not be checked: the exchange answered 503." in content
+    assert 'id="faults-title">Faults: 1 not seen to be gone</h2>' in content
     home = re.sub(r"\s+", " ", admin_client.get("/admin/").content.decode())
     assert '"outstanding-title">1 fault not seen to be gone</h2>' in home
     assert "has ended by itself at <time" in home
@@ -304,7 +305,8 @@ def test_a_fault_that_may_still_arrive_or_has_ended_by_itself_is_not_said_to_be_
     content += page(admin_client, run)
     assert "<strong>May still arrive:</strong>" in content
     assert "The watchdog undoes it again when it can no longer arrive.</strong></p>" in content
-    assert "Still injected" not in content
+    assert 'id="faults-title">Faults: 1 may still arrive</h2>' in content
+    assert "till injected" not in content
     Heartbeat.objects.all().delete()
     assert "Nothing undoes what arrives late: no watchdog" in page(admin_client, run)
 
