@@ -106,7 +106,8 @@ def _read_edited(editor: str, draft: Path, original: str) -> str:
     if document == original:
         draft.unlink()
     nothing = "" if draft.exists() else " Nothing was changed."
-    raise CommandRefused(f"The editor {editor!r} ended with the exit code {code}.{nothing}")
+    how = f"ended with the exit code {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}"
+    raise CommandRefused(f"The editor {editor!r} {how}.{nothing}")
 
 
 def open_editor(editor: str, draft: Path) -> int:

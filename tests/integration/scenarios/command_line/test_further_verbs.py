@@ -84,6 +84,7 @@ def test_scenario_is_edited_unless_somebody_else_has_changed_it(
     monkeypatch.setenv("EDITOR", "sh -c 'echo more >>$0; kill -9 $$'")
     failed = scenario("edit", NAME)
     (draft,) = tmp_path.iterdir()
+    assert " was ended by SIGKILL. Nothing was stored; " in failed.err
     assert f"the draft is kept in '{draft}'" in failed.err
     draft.unlink()
     monkeypatch.delenv("EDITOR")

@@ -60,6 +60,7 @@ def test_schedule_is_stored_alike_on_this_machine_and_over_the_api(either: Comma
     ("changed", "words"),
     [
         (("--cron", "61 * * * *"), "Invalid cron: "),
+        (("--cron", "5"), "Invalid cron: '5' has 1 field: "),
         (("--scenario", "nothing"), "Invalid scenario: there is no scenario 'nothing'"),
         (("--time-zone", "Mars/Olympus"), "Invalid time_zone: "),
         (("--var", "delay=101"), "Invalid variables: "),
