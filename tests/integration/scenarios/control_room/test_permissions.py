@@ -122,7 +122,7 @@ VERBS = {
     "pause a schedule": Verb(EDITORS, "schedule_pause", "schedule.pk"),
     "delete a schedule": Verb(EDITORS, "schedule_delete", "schedule.pk", CONFIRMED),
     "stop": Verb(STOPPERS, "run_stop", "running.pk"),
-    "stop by the API": Verb(STOPPERS, "api:stop_run", "running.pk"),
+    "stop by the API": Verb(STOPPERS, "api:stop_run", "running.pk", content_type=JSON),
     "try an undo again": Verb(STOPPERS, "fault_retry", "fault.pk"),
     "acknowledge": Verb(ADMINISTRATORS, "fault_acknowledge", "fault.pk", WHY),
     "approve": Verb(DECIDERS, "approval_approve", "approval.pk"),
