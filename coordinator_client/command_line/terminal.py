@@ -61,7 +61,7 @@ class Terminal:
         colors: Literal["auto"] | None = None if no_color or os.environ.get("NO_COLOR") else "auto"
         self.out = PipeConsole(highlight=False, soft_wrap=True, color_system=colors)
         self.errors = PipeConsole(highlight=False, soft_wrap=True, color_system=colors, stderr=True)
-        if not self.out.is_terminal:
+        if not is_person(self.out):
             self.out.width = UNLIMITED_WIDTH  # so that each row is one line
 
     @property
@@ -125,7 +125,7 @@ class Terminal:
         elif not items:
             if empty:
                 self.errors.print(empty)
-        elif not self.out.is_terminal:
+        elif not is_person(self.out):
             for row in zip(*columns.values(), strict=True):
                 self._write("\t".join(map(_escape_control, row)) + "\n")
         else:
@@ -142,11 +142,16 @@ class Terminal:
     @contextmanager
     def status(self, words: RenderableType) -> Iterator["Status | None"]:
         """Show a line that changes while waiting; None if this is not a terminal."""
-        if not self.talk.is_terminal or self.talk.is_dumb_terminal:
+        if not is_person(self.talk) or self.talk.is_dumb_terminal:
             yield None
             return
         with self.talk.status(words) as status:
             yield status
+
+
+def is_person(console: Console) -> bool:
+    """Whether a terminal shows this: with FORCE_COLOR, rich takes a pipe for one, too."""
+    return console.file.isatty()
 
 
 def describe_error(error: CoordinatorError) -> dict[str, Any]:
