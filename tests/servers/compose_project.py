@@ -121,11 +121,12 @@ class ComposeProject:
         self.wait_until_ready()
 
     def down(self) -> None:
-        """With its volumes: the engine then has nothing under the project's name."""
+        """With its volumes: the engine then has nothing that compose has made."""
         self.compose("down", "--volumes")
-        made = [*self.engine.ask("GET", "/networks"), *(self.engine.ask("GET", "/volumes")["Volumes"] or ())]
-        named = [each["Name"] for each in made if each["Name"].startswith("test-coordinator")]
-        left = [*self.engine.list_names(), *named]
+        networks = [network["Name"] for network in self.engine.ask("GET", "/networks")]
+        volumes = self.engine.ask("GET", "/volumes")["Volumes"] or ()
+        left = [name for name in networks if name.startswith("test-coordinator")]
+        left += [*self.engine.list_names(), *(volume["Name"] for volume in volumes)]
         assert left == [], f"left by compose: {left}"
 
     def wait_until_ready(self) -> None:
