@@ -114,7 +114,9 @@ class Response:
         except (ValueError, RecursionError):
             kind = self.headers.get("content-type", "no content type")
             what = "JSON that is not valid" if "json" in kind else f"{kind!r} instead of JSON"
-            raise UnexpectedAnswerError(server, f"{self.status} with {what}") from None
+            error = UnexpectedAnswerError(server, f"{self.status} with {what}")
+            error.status = self.status
+            raise error from None
 
 
 def find_delay(call: Call, response: Response) -> float | None:
@@ -196,7 +198,7 @@ def _explain(server: str, refusal: RefusedError) -> RefusedError:
     if isinstance(refusal, NotAuthenticatedError):
         sentence = f"{refusal} Set the token in TEST_COORDINATOR_TOKEN, or in the profile."
     elif isinstance(refusal, NotSupportedError):
-        sentence = f"{server} has no such address: it is older than this client, or not a coordinator."
+        sentence = f"{refusal} Perhaps {server} is older than this client, or not a coordinator."
     else:
         return refusal
     kind = type(refusal)

@@ -95,7 +95,7 @@ else:
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK_NAMES)
 # Where people reach the site: links in messages and annotations begin with it.
-PUBLIC_URL = env.read(web_address, "PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")
+PUBLIC_URL = env.read(web_address, "PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 # Its path, as '/tc': a proxy may keep or remove it.
 URL_PREFIX = url_prefix(PUBLIC_URL, env.str("SCRIPT_NAME", ""))
 FORCE_SCRIPT_NAME = URL_PREFIX or None

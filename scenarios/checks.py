@@ -46,7 +46,7 @@ def check_outside(**_options: Any) -> list[CheckMessage]:
         found.append(Error(f"{missing} is missing: the other one is set.", hint=hint, id="scenarios.E002"))
     host = urlsplit(settings.PUBLIC_URL).hostname
     is_telling = settings.GRAFANA_URL or settings.WEBHOOK_ALLOWED_HOSTS
-    if settings.ENVIRONMENT == "production" and is_telling and host == "localhost":
+    if settings.ENVIRONMENT == "production" and is_telling and host in {"localhost", "127.0.0.1"}:
         hint = "The address by which people reach this site, as 'https://coordinator.example.com'."
         sentence = f"PUBLIC_URL={settings.PUBLIC_URL!r}: links in messages lead nowhere."
         found.append(checks.Warning(sentence, hint=hint, id="scenarios.W001"))

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from coordinator_client.exchanges import Response
 
 PREFIX = "/api/v1/"
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+READING = {"GET", "HEAD"}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 HELP = "Send a request to the API, and write the response. An example: api 'runs?status=failed'."
 # What addresses and queries are made of; everything else is escaped.
 UNRESERVED = "/?&=%:,+@!$'()*;~.-_"
@@ -108,12 +109,13 @@ def send_request(
         raise CommandRefused(f"'--paginate' reads lists; it cannot be used with {method}.")
     if paginate and include:
         raise CommandRefused("'--include' shows one response; use it without '--paginate'.")
+    include = include or method == "HEAD"  # which has nothing else
     coordinator = session.coordinator
     address = _locate(coordinator.place, path)
     content = b""
     if source is not None:
         content = read_content(find_file(Path(source)))
-    if fields and (source is not None or method == "GET"):
+    if fields and (source is not None or method in READING):
         address += f"{'&' if '?' in address else '?'}{urlencode(build_query(fields))}"
     elif fields:
         content = json.dumps(build_object(fields)).encode()

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from coordinator_client.command_line.coordinator import CommandRefused
 from coordinator_client.command_line.wording import format_count
 
 SUFFIXES = (".yaml", ".yml", ".json")
-STANDARD_INPUT = Path("-")
+STANDARD_INPUT = STANDARD_OUTPUT = Path("-")
 # Far more than a document may have. The rest of longer input is never read.
 MAX_INPUT_BYTES = 4 * 1024 * 1024
 # YAML allows no such line within a text, so it always begins a document.
@@ -132,6 +133,18 @@ def read_documents(file: Path) -> list[Part]:
             f"More than {MAX_INPUT_BYTES // 1024**2} MiB come from {name}; give a folder of files instead."
         )
     return parts
+
+
+def parse_output(word: str) -> Path | None:
+    """The file of an option `-o FILE`; None for '-', which is standard output."""
+    return None if Path(word) == STANDARD_OUTPUT else Path(word)
+
+
+def parse_report(word: str) -> Path:
+    """The file of a report that is written while the command also shows its progress."""
+    if Path(word) == STANDARD_OUTPUT:
+        raise ArgumentTypeError("standard output shows the progress; name a file")
+    return Path(word)
 
 
 def replace_file(file: Path, content: bytes) -> None:

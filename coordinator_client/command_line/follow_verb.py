@@ -68,8 +68,8 @@ def _make_event_printer(terminal: Terminal) -> Callable[[Event], None]:
         place = " · ".join(escape_text(word) for word in (event.phase, event.step) if word)
         reason = event.data.get("reason", "")
         because = f": {escape_text(reason)}" if reason else ""
-        terminal.say(
-            f"{event.sequence:>5} {event.at:%H:%M:%S.%f} {escape_text(event.kind)}  {place}{because}"
-        )
+        at = event.at.time().isoformat(timespec="milliseconds")
+        what = f"  {place}" if place else ""
+        terminal.say(f"{event.sequence:>5} {at} {escape_text(event.kind)}{what}{because}")
 
     return show

@@ -9,7 +9,7 @@ from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import CommandRefused, FaultFilter, RunFilter
-from coordinator_client.command_line.files import replace_file
+from coordinator_client.command_line.files import parse_output, replace_file
 from coordinator_client.command_line.moments import parse_moment
 from coordinator_client.command_line.terminal import Terminal, add_earlier_run_names, escape_text
 from coordinator_client.command_line.verbs import Session, add_completed, add_run, add_verb, parse_number
@@ -78,7 +78,11 @@ def add_to(verbs: Any) -> None:
         help="Default: that of FILE's ending, json with '--json', else md.",
     )
     report.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="The file to write (default: standard output)."
+        "-o",
+        "--output",
+        type=parse_output,
+        metavar="FILE",
+        help="The file to write (default: standard output).",
     )
 
 

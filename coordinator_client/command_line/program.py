@@ -132,12 +132,13 @@ def carry_out(function: Callable[..., int], session: Session, options: dict[str,
 def prepare_output() -> None:
     """Programs get UTF-8 whatever the locale is, and no character makes a terminal fail.
 
-    With '>&-', Python has no standard output at all.
+    With '>&-', Python has no standard output at all. What is written to it then cannot be written, as with
+    other programs; messages are dropped.
     """
-    for name in ("stdout", "stderr"):
+    for name, mode in (("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+            setattr(sys, name, os.fdopen(os.open(os.devnull, mode), "w"))
         elif isinstance(stream, TextIOWrapper):
             encoding = stream.encoding if stream.isatty() else "utf-8"
             stream.reconfigure(encoding=encoding, errors="backslashreplace")

@@ -80,6 +80,7 @@ class Progress:
         self._waits_for = ""
         self._looked_at = 0.0
         self._injected: set[str] = set()
+        self._line, self._times = "", 0
 
     def follow(self, deadline: Deadline | None = None) -> Run:
         """Print until the run ends, then its verdict. It can be called again after an interruption.
@@ -112,7 +113,15 @@ class Progress:
         if event.kind == "action_finished" and event.step in self._injected:
             return  # already shown as an injected fault
         if not self._quiet and (sign := SIGNS.get(event.kind)) is not None:
-            self._terminal.say(sign.format(**_list_values(event)))
+            self._say(sign.format(**_list_values(event)))
+
+    def _say(self, line: str) -> None:
+        """What repeats, such as an undo that is refused again, is said the 1st, 2nd, 4th, 8th… time."""
+        self._times = self._times + 1 if line == self._line else 1
+        self._line = line
+        if self._times & (self._times - 1) == 0:
+            again = f" [dim](time {self._times})[/dim]" if self._times > 1 else ""
+            self._terminal.say(line + again)
 
     def _idle(self, seconds: float) -> None:
         if self._has_begun or time.monotonic() - self._looked_at < MIN_LOOK_SECONDS:

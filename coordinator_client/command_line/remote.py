@@ -177,16 +177,19 @@ class RemoteCoordinator(
     # Runs
 
     def plan_run(self, source: str, variables: Mapping[str, str], *, environment: str = "") -> PlannedRun:
-        return self._client.scenarios.plan(source, variables, environment=environment)
+        with explain_fields():
+            return self._client.scenarios.plan(source, variables, environment=environment)
 
     def start_scenario(self, name: str, variables: Mapping[str, str], how: Start) -> Run:
         try:
-            return self._client.runs.start(name, variables, **asdict(how))
+            with explain_fields():
+                return self._client.runs.start(name, variables, **asdict(how))
         except NotFoundError:
             raise ScenarioNotFound(name, self._list_names()) from None
 
     def start_document(self, source: str, variables: Mapping[str, str], how: Start) -> Run:
-        return self._client.runs.start_document(source, variables, **asdict(how))
+        with explain_fields():
+            return self._client.runs.start_document(source, variables, **asdict(how))
 
     def list_runs(self, which: RunFilter) -> Sequence[Run]:
         names = ("scenario", "environment", "rollback", "by")

@@ -15,7 +15,9 @@ from coordinator_client.command_line.registrations import (
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import (
     ConflictError,
+    InvalidDocumentError,
     InvalidRequestError,
+    InvalidVariablesError,
     NotFoundError,
     NotSupportedError,
     RefusedError,
@@ -174,6 +176,8 @@ def explain_fields() -> Iterator[None]:
     """Adds what the API says at single fields."""
     try:
         yield
+    except (InvalidDocumentError, InvalidVariablesError):  # which name their places themselves
+        raise
     except InvalidRequestError as error:
         sentences = [
             f"Invalid {_name_field(str(item.get('path', '')))}: {item['message']}{_format_hint(item)}"

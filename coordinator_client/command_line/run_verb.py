@@ -23,6 +23,7 @@ from coordinator_client.command_line.files import (
     check_writable,
     find_file,
     is_file_name,
+    parse_report,
     read_content,
     replace_file,
 )
@@ -98,7 +99,7 @@ def add_to(verbs: Any) -> None:
     )
     parser.add_argument(
         "--junit",
-        type=Path,
+        type=parse_report,
         metavar="FILE",
         help="Write a JUnit report to FILE when the run has ended, whatever the outcome.",
     )

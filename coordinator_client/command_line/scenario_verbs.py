@@ -8,12 +8,13 @@ from typing import Any
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import (
     CommandRefused,
+    Coordinator,
     NotFound,
     ReadDocument,
     RunFilter,
     ScenarioNotFound,
 )
-from coordinator_client.command_line.files import find_files, replace_file
+from coordinator_client.command_line.files import STANDARD_OUTPUT, find_files, parse_output, replace_file
 from coordinator_client.command_line.given_variables import read_variables
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
 from coordinator_client.command_line.reading import (
@@ -84,14 +85,19 @@ def add_to(verbs: Any) -> None:
     )
     _add_name(export, nargs="?", default="")
     export.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="The file to write (default: standard output)."
+        "-o",
+        "--output",
+        type=parse_output,
+        metavar="FILE",
+        help="The file to write (default: standard output).",
     )
     export.add_argument(
         "--all",
         type=Path,
         metavar="FOLDER",
         dest="folder",
-        help="Write each scenario to FOLDER/NAME.yaml, each suite to FOLDER/NAME.suite.yaml.",
+        help="Write each scenario to FOLDER/NAME.yaml, each suite to FOLDER/NAME.suite.yaml. "
+        "With '-', write all as one stream, which 'import -' reads.",
     )
 
     _add_versions(verbs)
@@ -239,18 +245,14 @@ def export_scenario(
 
 
 def _export_all(session: Session, folder: Path) -> int:
+    if folder == STANDARD_OUTPUT:
+        return _export_stream(session)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandRefused(f"Cannot create {str(folder)!r}: {error.strerror}.") from error
     files = []
-    coordinator = session.coordinator
-    names = [found.name for found in coordinator.list_scenarios()]
-    documents = [(f"{name}.yaml", coordinator.find_scenario(name).document) for name in names]
-    suites = [found.name for found in coordinator.list_suites()]
-    # No scenario's name has a dot.
-    documents += [(f"{name}.suite.yaml", coordinator.read_suite_document(name)) for name in suites]
-    for file_name, document in documents:
+    for file_name, document in _read_all(session.coordinator):
         file = folder / file_name
         replace_file(file, document.encode())
         session.terminal.say(escape_text(file))
@@ -258,6 +260,26 @@ def _export_all(session: Session, folder: Path) -> int:
     if session.terminal.wants_json:
         session.terminal.document({"files": files})
     return exit_codes.DONE
+
+
+def _export_stream(session: Session) -> int:
+    documents = [document for _file_name, document in _read_all(session.coordinator)]
+    if session.terminal.wants_json:
+        session.terminal.document({"documents": documents})
+        return exit_codes.DONE
+    for document in documents:
+        start = "" if document.startswith("---") else "---\n"
+        end = "" if document.endswith("\n") else "\n"
+        session.terminal.text(f"{start}{document}{end}".encode())
+    return exit_codes.DONE
+
+
+def _read_all(coordinator: Coordinator) -> list[tuple[str, str]]:
+    """The document of each scenario and suite, by the name of its file. No scenario's name has a dot."""
+    names = [found.name for found in coordinator.list_scenarios()]
+    documents = [(f"{name}.yaml", coordinator.find_scenario(name).document) for name in names]
+    suites = [found.name for found in coordinator.list_suites()]
+    return documents + [(f"{name}.suite.yaml", coordinator.read_suite_document(name)) for name in suites]
 
 
 def list_versions(session: Session, name: str, show: int | None, limit: int, **_options: Any) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
-from coordinator_client.command_line.files import check_writable, replace_file
+from coordinator_client.command_line.files import check_writable, parse_report, replace_file
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.verbs import Session, Verb, add_completed, add_group, add_verb
 from coordinator_client.command_line.wording import quote_command
@@ -29,7 +29,10 @@ def add_to(verbs: Any) -> None:
     help_text = "Run a suite and follow it until it ends. The exit code is 0 only if no cell failed."
     running = _add_named(group, run_suite, "run", help_text)
     running.add_argument(
-        "--junit", type=Path, metavar="FILE", help="Write a JUnit report to FILE when the suite has ended."
+        "--junit",
+        type=parse_report,
+        metavar="FILE",
+        help="Write a JUnit report to FILE when the suite has ended.",
     )
     add_verb(group, list_suites, "list", "List the suites, with their states.")
     _add_named(group, show_suite, "show", "Show the matrix of a suite.")

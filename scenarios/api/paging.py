@@ -103,9 +103,7 @@ class Filters(FilterNames):
 
 
 class NameFilters(Filters):
-    """`name` matches a part of the name."""
-
-    name: Text | None = None
+    name: Text | None = Field(None, description="A part of the name.")
 
     def select(self, rows: QuerySet[Row]) -> QuerySet[Row]:
         return rows.filter(name__contains=self.name) if self.name else rows

@@ -16,7 +16,7 @@ from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.parser import Parser
 
 from scenarios.access.idempotency import KeyUsedOtherwise
-from scenarios.api.field_messages import MAX_NAME_LENGTH_SHOWN, format_path, phrase_message
+from scenarios.api.field_messages import MAX_NAME_LENGTH_SHOWN, format_path
 from scenarios.api.patterns import HINTS
 from scenarios.api.problem_codes import ProblemCode, find_code
 from scenarios.domain.allow_lists import InvalidEntries
@@ -36,6 +36,7 @@ from scenarios.domain.errors import (
     ServiceHeld,
     UnknownEnvironment,
 )
+from scenarios.domain.value_messages import phrase_message
 from scenarios.library.sync import CannotRemove, NameTaken
 from scenarios.suites.storage import SuiteIsRunning
 
@@ -107,6 +108,9 @@ class JSONParser(Parser):
         return body
 
 
+NO_IDS = {"uuid_parsing", "int_parsing"}
+
+
 def build_problem(
     status: int,
     code: ProblemCode,
@@ -139,6 +143,15 @@ def list_problems(error: ValidationError) -> list[ProblemAt]:
         )
         for item in error.errors
     ]
+
+
+def describe_invalid_request(error: ValidationError) -> HttpResponse:
+    """What cannot be an id is the id of nothing, as any other that nothing has."""
+    problems = list_problems(error)
+    if any(item["type"] in NO_IDS and item["loc"][0] == "path" for item in error.errors):
+        detail = "There is nothing with this id."
+        return build_problem(HTTPStatus.NOT_FOUND, ProblemCode.NOT_FOUND, detail, problems)
+    return refuse_values(ProblemCode.INVALID_REQUEST, "The request is invalid.", problems)
 
 
 def describe_invalid_document(error: InvalidDocument) -> HttpResponse:
@@ -217,9 +230,7 @@ HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     Throttled: describe_http_error,
     SuspiciousOperation: describe_refused_request,
     OperationalError: describe_database_outage,
-    ValidationError: lambda error: refuse_values(
-        ProblemCode.INVALID_REQUEST, "The request is invalid.", list_problems(error)
-    ),
+    ValidationError: describe_invalid_request,
     NotFoundError: answer_with(HTTPStatus.NOT_FOUND, ProblemCode.NOT_FOUND),
     RefusedError: lambda error: refuse_values(ProblemCode.INVALID_REQUEST, str(error), error.errors),
     KeyUsedOtherwise: lambda error: refuse_values(

@@ -51,16 +51,14 @@ class RunPage(Schema):
 
 
 class RunFilters(Filters):
-    """`by` is a user name; `since` and `until` limit `created_at`; `id` may be the beginning of an id."""
-
-    scenario: Text | None = None
-    environment: Text | None = None
+    scenario: Text | None = Field(None, description="The whole name of a scenario.")
+    environment: Text | None = Field(None, description="The whole name of an environment.")
     status: RunStatusFilter | None = None
     rollback: Rollback | None = None
-    since: Time | None = None
-    until: Time | None = None
-    by: Text | None = None
-    id: IdPrefix | None = None
+    since: Time | None = Field(None, description="Runs that were created at this time or later.")
+    until: Time | None = Field(None, description="Runs that were created at this time or earlier.")
+    by: Text | None = Field(None, description="The name of the user who started the run.")
+    id: IdPrefix | None = Field(None, description="The id, or the beginning of it.")
 
 
 class RunRequest(Body):

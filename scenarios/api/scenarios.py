@@ -77,10 +77,8 @@ class ScenarioPage(Schema):
 
 
 class ScenarioFilters(NameFilters):
-    """`name` and `text` match parts, `tag` one whole tag."""
-
-    tag: Text | None = None
-    text: Text | None = None
+    tag: Text | None = Field(None, description="A whole tag.")
+    text: Text | None = Field(None, description="A part of the name, the title or the description.")
 
 
 @router.get("/scenarios", response={200: ScenarioPage, **REFUSALS}, url_name="scenarios")

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from scenarios.domain.declarations import ABSENT, Declaration, check_dns_label
 from scenarios.domain.templates import VARIABLE_NAME
+from scenarios.domain.value_messages import phrase_message, phrase_unknown
 from scenarios.domain.web_words import Auth, Tls, find_invalid_words
 
 MAX_SERVICES = 500
@@ -58,7 +59,10 @@ def find_invalid_services(value: Any, prefix: str) -> str:
         # Without the values, which may be a password.
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"] if part != "[key]")
-        return f"{where or 'services'}: {first['msg'].removeprefix('Value error, ')}"
+        is_unknown = first["type"] == "extra_forbidden"
+        known = phrase_unknown(EnvironmentService.model_fields)
+        sentence = known if is_unknown else phrase_message(first["type"], first["msg"])
+        return f"{where or 'services'}: {sentence}"
     for name, words in written.items():
         for word in ("tls", "auth"):
             if word in words and (problem := find_invalid_words(word, words[word], prefix)):

@@ -19,6 +19,7 @@ from pydantic import (
 
 from scenarios.domain.declarations import ABSENT, Declaration, choose_member, use_any_of
 from scenarios.domain.templates import SECRET_PATTERN, find_secrets, is_secret
+from scenarios.domain.value_messages import phrase_message, phrase_unknown
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -117,7 +118,7 @@ def find_invalid_words(word: str, value: Any, prefix: str) -> str:
     except ValidationError as error:
         # Without the values, which may be a password.
         found = error.errors(include_url=False, include_input=False)
-        return "; ".join(_describe_error(word, detail) for detail in found)
+        return "; ".join(_describe_error(word, declarations[word], detail) for detail in found)
     for path, text in _list_credentials(value):
         if not is_secret(text):
             hint = f"write '${{secret:{prefix}_NAME}}'"
@@ -128,9 +129,11 @@ def find_invalid_words(word: str, value: Any, prefix: str) -> str:
     return ""
 
 
-def _describe_error(word: str, detail: Any) -> str:
+def _describe_error(word: str, declaration: type[Declaration], detail: Any) -> str:
     where = ".".join(map(str, (word, *detail["loc"])))
-    return f"{where}: {detail['msg'].removeprefix('Value error, ')}"
+    if detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1:
+        return f"{where}: {phrase_unknown(declaration.model_fields)}"
+    return f"{where}: {phrase_message(detail['type'], detail['msg'])}"
 
 
 def _list_credentials(auth: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

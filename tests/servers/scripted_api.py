@@ -73,8 +73,10 @@ class _Handler(BaseHTTPRequestHandler):
         # Else the client may send its next request into a connection that is being closed.
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(answer.content)
+        if self.command != "HEAD":
+            self.wfile.write(answer.content)
 
+    do_HEAD = do_OPTIONS = _answer  # noqa: N815 - the names are the server's
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names are the server's
 
     def log_message(self, *_arguments: Any) -> None:

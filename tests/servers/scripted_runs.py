@@ -10,9 +10,9 @@ STREAM = {"Content-Type": "text/event-stream"}
 END = b"id: 4.end\nevent: end\ndata: {}\n\n"
 
 
-def event(number: int) -> bytes:
-    row = {"sequence": number, "at": "2026-11-27T03:00:00.123Z", "kind": "action_started"}
-    data = json.dumps({**row, "phase": "chaos", "step": "é", "data": {}}, ensure_ascii=False)
+def event(number: int, kind: str = "action_started", **data_fields: Any) -> bytes:
+    row = {"sequence": number, "at": "2026-11-27T03:00:00.123Z", "kind": kind}
+    data = json.dumps({**row, "phase": "chaos", "step": "é", "data": data_fields}, ensure_ascii=False)
     return f"id: {number}\ndata: {data}\n\n".encode()
 
 

@@ -177,3 +177,11 @@ def test_status_and_headers_are_included(capsys: pytest.CaptureFixture[str]) -> 
     head, _, body = out.partition("\n\n")
     assert (code, head.splitlines()[0], json.loads(body)) == (0, "HTTP/1.1 201 Created", {"a": 1})
     assert 'Etag: "7"' in head.splitlines()
+
+
+def test_head_writes_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_api(Answer({"a": 1}, 200, {"ETag": '"7"'})) as server:
+        code, out, _ = call(capsys, server, "x", "-X", "head", "-f", "limit=1")
+    assert (code, out.splitlines()[0], out.endswith("\n\n")) == (0, "HTTP/1.1 200 OK", True)
+    assert 'Etag: "7"' in out.splitlines()
+    assert (server.asked[0].method, server.asked[0].path) == ("HEAD", "/api/v1/x?limit=1")

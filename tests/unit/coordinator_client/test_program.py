@@ -14,7 +14,7 @@ from coordinator_client import following
 from coordinator_client.command_line import program
 from tests.servers.loopback import free_port
 from tests.servers.scripted_api import Answer, problem, scripted_api
-from tests.servers.scripted_runs import RUN, event, run_row, stream
+from tests.servers.scripted_runs import END, RUN, event, run_row, stream
 
 PROJECT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "coordinator_client.command_line.program"]
@@ -184,7 +184,7 @@ def test_without_a_home_and_a_server_one_sentence_says_what_to_do() -> None:
                 404,
                 {"Content-Type": "application/problem+json"},
             ),
-            "it is older than this client",
+            "is older than this client",
             2,
         ),
     ],
@@ -221,6 +221,18 @@ def test_a_coordinator_of_0_1_0_is_asked_for_the_newest_run_of_each_scenario(
         _, out, _ = call(capsys, "--server", server.url, "list")
     assert out == "short\tA title of some length\tfailed, rollback dirty\n"
     assert "scenario=short" in server.asked[1].path
+
+
+def test_an_undo_that_is_refused_again_and_again_is_not_told_each_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tries = [event(number, "fault_undo_failed", reason="answered 503") for number in range(1, 7)]
+    tries.append(event(7, "fault_undone"))
+    with scripted_api(Answer(run_row("running")), stream(*tries, END), Answer(run_row())) as server:
+        out = call(capsys, "--server", server.url, "run", "short")[1]
+    line = "  ✗ undo of é failed: answered 503"
+    told = [line, f"{line} (time 2)", f"{line} (time 4)", "  ↩ undone: é"]
+    assert out.splitlines()[1:5] == told
 
 
 def test_server_that_goes_away_in_the_middle_is_explained_with_the_way_to_continue(

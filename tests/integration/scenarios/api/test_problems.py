@@ -119,7 +119,6 @@ def test_readiness_is_not_a_problem_document(client: Client) -> None:
         ("PUT services/Not_A_Label", {"base_url": "http://127.0.0.1:1"}, "path.name"),
         ("GET runs?id=zz", None, "query.id"),
         ("GET runs?cursor=zz", None, "query.cursor"),
-        ("GET faults/x", None, "path.number"),
     ],
 )
 def test_every_invalid_request_names_the_places_in_one_shape(
@@ -131,6 +130,15 @@ def test_every_invalid_request_names_the_places_in_one_shape(
     for error in errors:
         assert error["message"]
         assert {"path", "message", "hint"} <= error.keys() <= {"path", "message", "hint", "line", "column"}
+
+
+@pytest.mark.parametrize(
+    ("path", "place"), [("faults/x", "number"), ("runs/x", "run_id"), ("suite-runs/x", "run_id")]
+)
+def test_what_cannot_be_an_id_is_found_nowhere(ci: Program, path: str, place: str) -> None:
+    problem = read_problem(ci.ask("GET", path), 404)
+    assert (problem["code"], problem["detail"]) == ("not_found", "There is nothing with this id.")
+    assert problem["errors"][0]["path"] == f"path.{place}"
 
 
 @pytest.mark.parametrize(

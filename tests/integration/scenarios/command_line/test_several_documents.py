@@ -92,3 +92,28 @@ def test_the_name_of_an_experiment_is_for_one_document(either: CommandLine, pipe
     said = either("import", "-", "--name", "mine")
     assert (said.code, "'--name' works with one document only" in said.err) == (2, True)
     assert stored() == {}
+
+
+def test_all_scenarios_and_suites_are_exported_as_one_stream_that_import_reads(
+    either: CommandLine, tmp_path: Path
+) -> None:
+    register_services()
+    files = [tmp_path / name for name in ("a.yaml", "shop.yaml")]
+    for file, document in zip(files, (DOCUMENT, TWO_CELLS), strict=True):
+        file.write_text(document)
+    assert either("import", *files).code == 0
+    stream = tmp_path / "stream.yaml"
+    stream.write_text(either("export", "--all", "-").out)
+    assert either("validate", stream).out.endswith("All 2 documents are valid.\n")
+    assert either("import", "--check", stream).code == 0
+    assert either("export", "--all", "-", "--json").json["documents"] == [DOCUMENT, TWO_CELLS]
+
+
+def test_a_dash_is_standard_output_and_no_file_of_this_name(either: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(DOCUMENT)
+    either("import", file)
+    assert either("export", "exchange-latency", "-o", "-").out == DOCUMENT
+    assert not Path("-").exists()
+    refused = either("run", "exchange-latency", "--junit", "-")
+    assert "standard output shows the progress; name a file" in refused.err

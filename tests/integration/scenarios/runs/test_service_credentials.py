@@ -139,10 +139,10 @@ def test_a_health_check_uses_them(first: Recorder) -> None:
     [
         ({"auth": {"bearer": "plain"}}, "'auth.bearer' must be a reference to a secret"),
         ({"auth": {"bearer": "${secret:OWN}"}}, "the name of the secret 'OWN' must begin with 'SERVICE'"),
-        ({"auth": {"basic": {"user": "a"}}}, "auth.basic.password: Field required"),
+        ({"auth": {"basic": {"user": "a"}}}, "auth.basic.password: required"),
         ({"auth": ["x"]}, "auth: "),
         ({"tls": {"ca": "../x"}}, "is not the name of a file in CERTIFICATE_DIR"),
-        ({"tls": {"verfy": False}}, "tls.verfy: "),
+        ({"tls": {"verfy": False}}, "tls.verfy: unknown field; choose one of 'verify', 'ca', 'certificate'"),
     ],
 )
 def test_invalid_credentials_are_refused(fields: dict[str, Any], sentence: str) -> None:
