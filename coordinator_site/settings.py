@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from coordinator_site import __version__, databases, logs, places
+from coordinator_site import __version__, databases, logs, places, served_port
 from coordinator_site.container_settings import (
     container_engines,
     container_name_patterns,
@@ -95,7 +95,8 @@ else:
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK_NAMES)
 # Where people reach the site: links in messages and annotations begin with it.
-PUBLIC_URL = env.read(web_address, "PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+_SERVED_PORT = PORT if "PORT" in env.ENVIRON else served_port.find(DATA_DIR) or PORT
+PUBLIC_URL = env.read(web_address, "PUBLIC_URL", f"http://127.0.0.1:{_SERVED_PORT}").rstrip("/")
 # Its path, as '/tc': a proxy may keep or remove it.
 URL_PREFIX = url_prefix(PUBLIC_URL, env.str("SCRIPT_NAME", ""))
 FORCE_SCRIPT_NAME = URL_PREFIX or None

@@ -110,7 +110,7 @@ def split_documents(content: bytes) -> list[Part]:
         counted = begin
         if not _is_empty(text):
             parts.append(Part(text, lines))
-    return parts if parts and len(texts) > 1 else [Part(content)]
+    return (parts or [Part(b"")]) if len(texts) > 1 else [Part(content)]
 
 
 def _is_empty(text: bytes) -> bool:

@@ -212,6 +212,8 @@ def write_report(
     if format_name is None:
         ending = output.suffix.lower() if output is not None else ""
         format_name = "json" if session.terminal.wants_json else ENDINGS.get(ending, "md")
+    if session.terminal.wants_json and format_name != "json":
+        raise CommandRefused(f"'--json' and '--format {format_name}' exclude each other; give one of them.")
     content = session.coordinator.render_report(session.coordinator.find_run_id(run), format_name)
     if output is None:
         session.terminal.text(content)

@@ -134,5 +134,6 @@ def check_document_name(document: AnyDocument, name: str) -> None:
     if document.name != name:
         detail = f"The address names {name[:80]!r}, but the document {document.name!r}."
         raise RefusedError(
-            detail, [locate_name(document, "not the name in the address", "make them the same")]
+            detail,
+            [locate_name(document, f"must be {name[:80]!r}", "no name can be changed; import a new one")],
         )

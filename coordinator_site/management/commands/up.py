@@ -22,7 +22,7 @@ from rich.console import Console
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.progress import Progress
 from coordinator_client.command_line.terminal import Terminal
-from coordinator_site import local_system, ports_in_use
+from coordinator_site import local_system, ports_in_use, served_port
 from coordinator_site.demo_system import (
     FIRST_SCENARIO,
     FIRST_VARIABLES,
@@ -71,7 +71,8 @@ class Command(BaseCommand):
                 logs=settings.DATA_DIR / "logs",
                 directory=settings.FILES_DIR,
             )
-            code = self.serve(supervisor, ports, password, once=once)
+            with served_port.kept(settings.DATA_DIR, port):
+                code = self.serve(supervisor, ports, password, once=once)
         if code:
             sys.exit(code)
 

@@ -7,7 +7,7 @@ import yaml
 
 from coordinator_client.command_line import files
 from coordinator_client.command_line.coordinator import CommandRefused
-from coordinator_client.command_line.files import read_documents, split_documents
+from coordinator_client.command_line.files import Part, read_documents, split_documents
 
 SEVERAL = {
     "lines between": (b"a: 1\n---\nb: 2\n", [b"a: 1\n", b"b: 2\n"]),
@@ -34,11 +34,13 @@ def test_documents_between_lines_are_those_of_yaml(content: bytes, expected: lis
         assert b"".join(lines[part.lines_before :]).startswith(part.content)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"---", b"a: 1\n", b"---\na: 1\n", b"# x\n%YAML 1.2\n---\na: 1\n", b"---\n---\n"]
-)
+@pytest.mark.parametrize("content", [b"", b"---", b"a: 1\n", b"---\na: 1\n", b"# x\n%YAML 1.2\n---\na: 1\n"])
 def test_one_document_is_left_as_it_is(content: bytes) -> None:
     assert [(part.content, part.lines_before) for part in split_documents(content)] == [(content, 0)]
+
+
+def test_lines_without_documents_between_them_are_an_empty_document() -> None:
+    assert split_documents(b"---\n---\n") == [Part(b"")]
 
 
 def test_a_pipe_that_is_too_long_is_refused_instead_of_cut(
