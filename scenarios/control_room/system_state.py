@@ -76,8 +76,11 @@ def describe_retries(faults: Iterable[Fault]) -> str:
 def _describe_missing_watchdog(outstanding: Sequence[Fault], problem: str) -> str:
     if all(fault.is_awaited for fault in outstanding):
         return f"Nothing undoes what arrives late: {problem}."
-    if not any(fault.is_retried_by_run for fault in outstanding):
+    retried = [fault.is_retried_by_run for fault in outstanding]
+    if not any(retried):
         return f"Nothing retries the undo: {problem}."
+    if not all(retried):
+        return f"Only runs that go on retry their undos; nothing retries the others: {problem}."
     return f"Its run retries the undo, but nothing will after the run: {problem}."
 
 

@@ -191,7 +191,7 @@ class Phases:
         await self._recorder.record(EventKind.PHASE_FINISHED, phase)
         if remaining:
             names = ", ".join(repr(fault.action) for fault in remaining)
-            self._end(Outcome.ERRORED, f"the undo of {names} still fails")
+            self._end(Outcome.ERRORED, f"the undo of {names} failed at the end of phase {phase.name!r}")
             await self._clock.sleep(0)
 
     async def _undo_late_faults(self) -> None:

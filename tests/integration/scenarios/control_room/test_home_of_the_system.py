@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from scenarios.domain.outcomes import Rollback
-from scenarios.models import Fault, Heartbeat, Host, Run, Service
+from scenarios.models import Fault, Heartbeat, Hold, Host, Run, Service
 from scenarios.runs.component_heartbeats import record_heartbeat
 from scenarios.supervision import readiness
 from tests.integration.scenarios.planned_rows import someone
@@ -123,6 +123,17 @@ def test_page_of_a_fault_is_loaded_again_when_it_was_tried_or_is_closed(admin_cl
     Fault.objects.update(state="undone", undo_tries=1)
     assert admin_client.get(found[1]).headers["HX-Refresh"] == "true"
     assert "/changed/" not in read(admin_client, page)
+
+
+def test_without_a_watchdog_home_says_that_only_runs_that_go_on_retry_their_undos(
+    admin_client: Client,
+) -> None:
+    leave_fault()
+    Hold.objects.all().delete()
+    Telling().begin()
+    Fault.objects.filter(state="active").update(state="outstanding", undo_tries=1)
+    content = read(admin_client, "/admin/")
+    assert "Only runs that go on retry their undos; nothing retries the others: no watchdog" in content
 
 
 def test_outstanding_fault_of_a_run_that_goes_on_is_stopped_with_its_run(admin_client: Client) -> None:
