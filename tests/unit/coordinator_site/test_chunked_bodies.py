@@ -22,7 +22,7 @@ def ask(content: bytes, **more: Any) -> WSGIRequest:
         return []
 
     environ = {"REQUEST_METHOD": "POST", "wsgi.input": BytesIO(content), "wsgi.input_terminated": True}
-    read_chunked_bodies(application, MAX_BYTES)({**environ, **more}, lambda *_: None)  # type: ignore[arg-type,return-value]
+    read_chunked_bodies(application, MAX_BYTES)({**environ, **more}, lambda *_: None)
     return found[0]
 
 
