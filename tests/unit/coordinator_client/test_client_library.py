@@ -32,7 +32,7 @@ def test_run_that_lasts_too_long_is_stopped_and_its_end_is_reported() -> None:
             client.run("short", {"timeout": "2s"}, environment="staging", timeout=0, rate=1)
         assert RUN in str(late.value)
         with pytest.raises(TypeError, match="give a variable of this name in a mapping"):
-            client.run("short", timeout="2s")
+            client.run("short", timeout="2s")  # type: ignore[arg-type]
     body = {"variables": {"timeout": "2s", "rate": 1}, "wait": True, "environment": "staging"}
     assert json.loads(server.asked[0].body) == body
     assert [request.path for request in server.asked if request.method == "POST"][1].endswith("/stop")
