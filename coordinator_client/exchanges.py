@@ -30,6 +30,7 @@ ASKED_TO_WAIT = {429, 503}
 UNAVAILABLE = ASKED_TO_WAIT | {502, 504}
 NO_CONTENT, MULTIPLE_CHOICES, BAD_REQUEST, SERVER_ERROR, NOT_FOUND = 204, 300, 400, 500, 404
 PROBLEM_TYPE = "problem+json"
+MERGE_PATCH = "application/merge-patch+json"
 _KEY = re.compile("[!-~]{1,255}")
 # Ten digits would be more than 30 years.
 _MAX_DIGITS = 9

@@ -5,6 +5,7 @@ from typing import Any
 
 from coordinator_client.asynchronous import deletions
 from coordinator_client.asynchronous.transport import AsyncTransport
+from coordinator_client.exchanges import MERGE_PATCH
 from coordinator_client.parsing import parse
 from coordinator_client.records import Approval, Deletion, Fault, Token, Webhook
 
@@ -113,6 +114,15 @@ class AsyncWebhooks:
         """Replace all fields; the secret stays."""
         body = {"name": name, "url": url, **fields}
         return parse(Webhook, await self._transport.json("PUT", f"webhooks/{int(webhook_id)}", body=body))
+
+    async def patch(self, webhook_id: int, **fields: Any) -> Webhook:
+        """Change these fields of a webhook; None resets one. The secret stays.
+
+        Raises:
+            ConflictError: another webhook has the name.
+        """
+        path, headers = f"webhooks/{int(webhook_id)}", {"Content-Type": MERGE_PATCH}
+        return parse(Webhook, await self._transport.json("PATCH", path, body=fields, headers=headers))
 
     async def delete(self, webhook_id: int) -> Deletion | None:
         """Delete the webhook and its deliveries.

@@ -96,6 +96,21 @@ class AsyncScenarios:
         path = f"scenarios/{quote_segment(name)}/versions/{version}"
         return parse(Version, await self._transport.json("GET", path))
 
+    async def restore_version(self, name: str, version: int) -> Scenario:
+        """Store an earlier version again, as the newest one.
+
+        Raises:
+            NotFoundError: there is no such scenario or version.
+            InvalidDocumentError: the version is no longer valid; nothing is stored.
+            ConflictError: somebody has changed the scenario in the meantime; nothing is stored.
+        """
+        path = f"scenarios/{quote_segment(name)}"
+        stored = await self._transport.request("GET", path)
+        document = (await self.get_version(name, version)).document
+        expected = {"If-Match": stored.headers.get("etag", "")}
+        answer = await self._transport.json("PUT", path, document=document.encode(), headers=expected)
+        return parse(Scenario, answer)
+
     async def plan(
         self, document: str, variables: Mapping[str, Any] | None = None, *, environment: str = ""
     ) -> PlannedRun:

@@ -24,6 +24,24 @@ class AsyncSuites:
         found = await self._transport.json("GET", f"suites/{quote_segment(name)}")
         return str(read_field(found, "document"))
 
+    async def put(self, name: str, document: str) -> str:
+        """Store the document under its name; returns it.
+
+        Raises:
+            InvalidDocumentError: with every problem at its line and column; nothing is stored.
+        """
+        path = f"suites/{quote_segment(name)}"
+        stored = await self._transport.json("PUT", path, document=document.encode())
+        return str(read_field(stored, "document"))
+
+    async def delete(self, name: str) -> None:
+        """Delete the suite; its runs stay.
+
+        Raises:
+            ConflictError: one of its runs goes on.
+        """
+        await self._transport.json("DELETE", f"suites/{quote_segment(name)}")
+
     async def matrix(self, name: str) -> SuiteMatrix:
         """What each dependency and fault has shown, with the run that proves it."""
         path = f"suites/{quote_segment(name)}/matrix"

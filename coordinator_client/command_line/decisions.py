@@ -1,7 +1,7 @@
 """What the verbs `approval`, `webhook`, `token`, `acknowledge` and `whoami` ask of a coordinator."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from coordinator_client.records import Approval, Deletion, Fault, Identity, Token, Webhook
 
@@ -34,6 +34,10 @@ class Decisions(Protocol):
         self, name: str, url: str, events: Sequence[str], tags: Sequence[str], **kind: str
     ) -> Webhook:
         """Add a webhook; its secret is only in this response. `kind`: its `kind` and its `key`."""
+        ...
+
+    def change_webhook(self, name: str, changes: Mapping[str, Any]) -> Webhook:
+        """Change these fields, under the names of the API; the secret stays."""
         ...
 
     def remove_webhook(self, name: str) -> Deletion | None:

@@ -6,6 +6,7 @@ from typing import Any
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.confirmation import add_yes, confirm
 from coordinator_client.command_line.deletions import (
+    describe_users,
     list_schedules,
     show_deletion,
     show_kept,
@@ -31,9 +32,7 @@ def _add_name(parser: ArgumentParser) -> None:
 def delete_scenario(session: Session, name: str, *, yes: bool, **_options: Any) -> int:
     session.coordinator.find_scenario(name)  # before a question that would be about nothing
     schedules = list_schedules(session.coordinator, {("scenario", name)})
-    users = [f"schedule {schedule.name!r}" for schedule in schedules]
-    used = f", which {' and '.join(users)} {'names' if len(users) == 1 else 'name'}" if users else ""
-    confirm(session.terminal, f"Delete scenario {name!r}{used}?", yes=yes)
+    confirm(session.terminal, f"Delete scenario {name!r}{describe_users(schedules)}?", yes=yes)
     deletion = session.coordinator.delete_scenario(name)
     warn_of_schedules(session.terminal, schedules)
     if deletion is None:

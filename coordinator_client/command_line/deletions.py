@@ -27,6 +27,12 @@ def find_subject(schedule: Schedule) -> tuple[str, str]:
     return ("suite", schedule.suite) if schedule.suite else ("scenario", schedule.scenario)
 
 
+def describe_users(schedules: Sequence[Schedule]) -> str:
+    """For a question whether to delete what they start."""
+    users = [f"schedule {schedule.name!r}" for schedule in schedules]
+    return f", which {' and '.join(users)} {'names' if len(users) == 1 else 'name'}" if users else ""
+
+
 def warn_of_schedules(terminal: Terminal, schedules: Sequence[Schedule], *, done: bool = True) -> None:
     for schedule in schedules:
         _, name = find_subject(schedule)

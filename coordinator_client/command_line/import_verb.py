@@ -32,9 +32,11 @@ CHECKED_WORDS = {"new": "new", "changed": "changed", "unchanged": "unchanged", "
 
 
 def add_to(verbs: Any) -> None:
-    parser = add_verb(
-        verbs, import_files, "import", "Store documents: all of them, or none if one is invalid."
-    )
+    add_import(verbs, "Store scenarios and suites: all of the documents, or none if one is invalid.")
+
+
+def add_import(verbs: Any, help_text: str) -> None:
+    parser = add_verb(verbs, import_files, "import", help_text)
     parser.add_argument("files", nargs="+", type=Path, help=FILES_HELP)
     parser.add_argument(
         "--prune",

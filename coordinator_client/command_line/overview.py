@@ -9,9 +9,9 @@ from coordinator_client.command_line.parser import VerbParser
 SUBJECTS: Mapping[str, Sequence[str]] = {
     "scenarios": (
         *("list", "show", "validate", "import", "export", "edit", "delete", "keep", "versions"),
-        *("compare", "restore"),
+        "restore",
     ),
-    "runs": ("run", "follow", "runs", "status", "report", "events", "stop", "release"),
+    "runs": ("run", "plan", "follow", "runs", "status", "report", "events", "stop", "release"),
     "faults": ("faults", "undo", "acknowledge"),
     "schedules and suites": ("schedule", "schedules", "pause", "resume", "suite"),
     "services and places": ("service", "host", "environment", "allow-list"),

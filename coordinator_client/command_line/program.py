@@ -17,6 +17,7 @@ from coordinator_client.command_line import (
     environment_verbs,
     event_verbs,
     exit_codes,
+    export_verb,
     fault_verbs,
     follow_verb,
     history_verbs,
@@ -24,6 +25,7 @@ from coordinator_client.command_line import (
     login_verbs,
     profile_verbs,
     registration_verbs,
+    restore_verb,
     run_verb,
     scenario_verbs,
     schedule_verbs,
@@ -44,9 +46,10 @@ from coordinator_client.version import __version__
 
 DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults, schedules and services."
 GROUPS = (
-    *(scenario_verbs, deletion_verbs, import_verb, run_verb, follow_verb, history_verbs, event_verbs),
-    *(fault_verbs, schedule_verbs, registration_verbs, environment_verbs, allow_list_verbs, decision_verbs),
-    *(edit_verb, webhook_verbs, suite_verbs, api_verb, login_verbs, profile_verbs),
+    *(scenario_verbs, deletion_verbs, import_verb, export_verb, run_verb, follow_verb, history_verbs),
+    *(event_verbs, fault_verbs, schedule_verbs, registration_verbs, environment_verbs, allow_list_verbs),
+    *(decision_verbs, edit_verb, restore_verb, webhook_verbs, suite_verbs, api_verb, login_verbs),
+    profile_verbs,
 )
 
 

@@ -1,6 +1,7 @@
 """The approvals, webhooks and tokens of another coordinator, through its API."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from coordinator_client.command_line.coordinator import NotFound
 from coordinator_client.command_line.remote_registrations import (
@@ -44,6 +45,10 @@ class RemoteDecisions:
         chosen = {"events": list(events)} if events else {}
         with explain_fields():
             return self._client.webhooks.create(name, url, tags=list(tags), **kind, **chosen)
+
+    def change_webhook(self, name: str, changes: Mapping[str, Any]) -> Webhook:
+        with explain_fields():
+            return self._client.webhooks.patch(self._find_webhook(name).id, **changes)
 
     def remove_webhook(self, name: str) -> Deletion | None:
         return self._client.webhooks.delete(self._find_webhook(name).id)

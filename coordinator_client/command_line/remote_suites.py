@@ -20,6 +20,10 @@ class RemoteSuites:
         with self._explain_missing_suite(name):
             return self._client.suites.document(name)
 
+    def delete_suite(self, name: str) -> None:
+        with self._explain_missing_suite(name):
+            self._client.suites.delete(name)
+
     def read_matrix(self, name: str) -> SuiteMatrix:
         with self._explain_missing_suite(name):
             return self._client.suites.matrix(name)

@@ -1,7 +1,7 @@
-"""The verb run."""
+"""The verbs run and plan."""
 
 import signal
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -58,16 +58,7 @@ def add_to(verbs: Any) -> None:
         "run",
         "Run a scenario and follow it until it ends. The exit code is that of the outcome.",
     )
-    add_completed(
-        parser,
-        "scenario",
-        completion.complete_scenarios_and_files,
-        metavar="NAME-OR-FILE",
-        help_text="The name of a stored scenario, or a file with a document, or '-' for standard input.",
-    )
-    add_variables(parser)
-    add_vars_file(parser)
-    add_environment_option(parser)
+    _add_subject(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--dry-run", action="store_true", help="Show what the run would do, without starting it."
@@ -103,6 +94,28 @@ def add_to(verbs: Any) -> None:
         metavar="FILE",
         help="Write a JUnit report to FILE when the run has ended, whatever the outcome.",
     )
+
+    planning = add_verb(
+        verbs,
+        plan,
+        "plan",
+        "Show what a run would do and meet, as 'run --dry-run' does; nothing is started.",
+    )
+    _add_subject(planning)
+
+
+def _add_subject(parser: ArgumentParser) -> None:
+    """What is run, with which variables, and where."""
+    add_completed(
+        parser,
+        "scenario",
+        completion.complete_scenarios_and_files,
+        metavar="NAME-OR-FILE",
+        help_text="The name of a stored scenario, or a file with a document, or '-' for standard input.",
+    )
+    add_variables(parser)
+    add_vars_file(parser)
+    add_environment_option(parser)
 
 
 def _parse_key(text: str) -> str:
@@ -153,6 +166,10 @@ def run(
     if detach:
         return _show_started(session, started)
     return _follow_to_end(session, started, junit, quiet=options["wait"], timeout=options["timeout"])
+
+
+def plan(session: Session, scenario: str, variables: list[str], **options: Any) -> int:
+    return run(session, scenario, variables, **options, dry_run=True, detach=False, junit=None, timeout=None)
 
 
 def _explain_file(word: str) -> None:

@@ -1,4 +1,4 @@
-"""The verbs list, show, validate, export and versions."""
+"""The verbs list, show, validate and versions."""
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -7,14 +7,12 @@ from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
 from coordinator_client.command_line.coordinator import (
-    CommandRefused,
-    Coordinator,
     NotFound,
     ReadDocument,
     RunFilter,
     ScenarioNotFound,
 )
-from coordinator_client.command_line.files import STANDARD_OUTPUT, find_files, parse_output, replace_file
+from coordinator_client.command_line.files import find_files
 from coordinator_client.command_line.given_variables import read_variables
 from coordinator_client.command_line.history_verbs import add_limit, check_limit
 from coordinator_client.command_line.reading import (
@@ -80,26 +78,6 @@ def add_to(verbs: Any) -> None:
     )
     add_variables(validate, help_text=f"With '--live'. {VARIABLE_HELP}")
     add_vars_file(validate)
-    export = add_verb(
-        verbs, export_scenario, "export", "Write the stored document of a scenario, or of all, unchanged."
-    )
-    _add_name(export, nargs="?", default="")
-    export.add_argument(
-        "-o",
-        "--output",
-        type=parse_output,
-        metavar="FILE",
-        help="The file to write (default: standard output).",
-    )
-    export.add_argument(
-        "--all",
-        type=Path,
-        metavar="FOLDER",
-        dest="folder",
-        help="Write each scenario to FOLDER/NAME.yaml, each suite to FOLDER/NAME.suite.yaml. "
-        "With '-', write all as one stream, which 'import -' reads.",
-    )
-
     _add_versions(verbs)
 
 
@@ -225,61 +203,6 @@ def _check_live(
         session.terminal.say(f"{escape_text(place)}: {state}")
         show_preflight(session.terminal, found)
     return found
-
-
-def export_scenario(
-    session: Session, name: str, output: Path | None, folder: Path | None, **_options: Any
-) -> int:
-    if bool(name) == bool(folder) or (folder and output):
-        raise CommandRefused("Give either the name of a scenario or '--all FOLDER'.")
-    if folder:
-        return _export_all(session, folder)
-    content = session.coordinator.find_scenario(name).document.encode()
-    if output:
-        replace_file(output, content)
-    elif session.terminal.wants_json:
-        session.terminal.document({"name": name, "document": content.decode()})
-    else:
-        session.terminal.text(content)
-    return exit_codes.DONE
-
-
-def _export_all(session: Session, folder: Path) -> int:
-    if folder == STANDARD_OUTPUT:
-        return _export_stream(session)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandRefused(f"Cannot create {str(folder)!r}: {error.strerror}.") from error
-    files = []
-    for file_name, document in _read_all(session.coordinator):
-        file = folder / file_name
-        replace_file(file, document.encode())
-        session.terminal.say(escape_text(file))
-        files.append(str(file))
-    if session.terminal.wants_json:
-        session.terminal.document({"files": files})
-    return exit_codes.DONE
-
-
-def _export_stream(session: Session) -> int:
-    documents = [document for _file_name, document in _read_all(session.coordinator)]
-    if session.terminal.wants_json:
-        session.terminal.document({"documents": documents})
-        return exit_codes.DONE
-    for document in documents:
-        start = "" if document.startswith("---") else "---\n"
-        end = "" if document.endswith("\n") else "\n"
-        session.terminal.text(f"{start}{document}{end}".encode())
-    return exit_codes.DONE
-
-
-def _read_all(coordinator: Coordinator) -> list[tuple[str, str]]:
-    """The document of each scenario and suite, by the name of its file. No scenario's name has a dot."""
-    names = [found.name for found in coordinator.list_scenarios()]
-    documents = [(f"{name}.yaml", coordinator.find_scenario(name).document) for name in names]
-    suites = [found.name for found in coordinator.list_suites()]
-    return documents + [(f"{name}.suite.yaml", coordinator.read_suite_document(name)) for name in suites]
 
 
 def list_versions(session: Session, name: str, show: int | None, limit: int, **_options: Any) -> int:

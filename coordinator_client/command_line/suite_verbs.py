@@ -1,12 +1,16 @@
-"""The verbs `suite run`, `list`, `show` and `stop`."""
+"""The verbs `suite run`, `list`, `show`, `stop`, `import`, `export` and `delete`."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
-from coordinator_client.command_line.files import check_writable, parse_report, replace_file
+from coordinator_client.command_line.confirmation import add_yes, confirm
+from coordinator_client.command_line.deletions import describe_users, list_schedules, warn_of_schedules
+from coordinator_client.command_line.export_verb import write_document
+from coordinator_client.command_line.files import check_writable, parse_output, parse_report, replace_file
+from coordinator_client.command_line.import_verb import add_import
 from coordinator_client.command_line.terminal import Terminal, escape_text
 from coordinator_client.command_line.verbs import Session, Verb, add_completed, add_group, add_verb
 from coordinator_client.command_line.wording import quote_command
@@ -25,7 +29,7 @@ COLOURS = {
 
 
 def add_to(verbs: Any) -> None:
-    group = add_group(verbs, "suite", "Run suites, and show what services survive.")
+    group = add_group(verbs, "suite", "Run and store suites, and show what services survive.")
     help_text = "Run a suite and follow it until it ends. The exit code is 0 only if no cell failed."
     running = _add_named(group, run_suite, "run", help_text)
     running.add_argument(
@@ -37,10 +41,20 @@ def add_to(verbs: Any) -> None:
     add_verb(group, list_suites, "list", "List the suites, with their states.")
     _add_named(group, show_suite, "show", "Show the matrix of a suite.")
     _add_named(group, stop_suite, "stop", "Stop the run of a suite; faults are undone first.")
+    add_import(group, "Store suites, as 'import' does, which takes scenarios and suites.")
+    export = _add_named(group, export_suite, "export", "Write the stored document of a suite, unchanged.")
+    export.add_argument(
+        "-o",
+        "--output",
+        type=parse_output,
+        metavar="FILE",
+        help="The file to write (default: standard output).",
+    )
+    add_yes(_add_named(group, delete_suite, "delete", "Delete a suite; its runs stay.", aliases=("remove",)))
 
 
-def _add_named(verbs: Any, function: Verb, name: str, help_text: str) -> Any:
-    parser = add_verb(verbs, function, name, help_text)
+def _add_named(verbs: Any, function: Verb, name: str, help_text: str, aliases: Sequence[str] = ()) -> Any:
+    parser = add_verb(verbs, function, name, help_text, aliases=aliases)
     add_completed(parser, "name", completion.complete_suites, help_text="The suite's name.", metavar="NAME")
     return parser
 
@@ -84,6 +98,20 @@ def stop_suite(session: Session, name: str, **_options: Any) -> int:
     is_stopping = session.coordinator.stop_suite(name)
     state = "is stopping; its faults are undone first" if is_stopping else "is not running"
     session.terminal.result({"suite": name, "stopping": is_stopping}, f"Suite {escape_text(name)} {state}.")
+    return exit_codes.DONE
+
+
+def export_suite(session: Session, name: str, output: Path | None, **_options: Any) -> int:
+    write_document(session.terminal, name, session.coordinator.read_suite_document(name), output)
+    return exit_codes.DONE
+
+
+def delete_suite(session: Session, name: str, *, yes: bool, **_options: Any) -> int:
+    schedules = list_schedules(session.coordinator, {("suite", name)})
+    confirm(session.terminal, f"Delete suite {name!r}{describe_users(schedules)}?", yes=yes)
+    session.coordinator.delete_suite(name)
+    warn_of_schedules(session.terminal, schedules)
+    session.terminal.result({"deleted": name}, f"Suite {escape_text(name)} is deleted.")
     return exit_codes.DONE
 
 

@@ -1,9 +1,12 @@
-"""The verb `webhook`, with list, show, add, test, secret, remove and keep."""
+"""The verb `webhook`, with list, show, add, set, enable, disable, test, secret, remove and keep."""
 
 import time
+from argparse import ArgumentParser
+from collections.abc import Mapping
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.coordinator import CommandRefused
 from coordinator_client.command_line.deletions import show_deletion, show_kept
 from coordinator_client.command_line.terminal import escape_text
 from coordinator_client.command_line.verbs import Session, add_completed, add_group, add_verb
@@ -19,42 +22,64 @@ def add_to(verbs: Any) -> None:
     add_verb(verbs, list_webhooks, "list", "List the webhooks.")
     add = add_verb(verbs, add_webhook, "add", "Add a webhook and print its secret, which is shown once.")
     add.add_argument("name", metavar="NAME", help="The webhook's name.")
-    add.add_argument(
-        "--url", required=True, help="Such as https://hooks.example.com/runs or mailto:oncall@example.com."
+    _add_fields(add, is_new=True)
+    help_text = "Change what the options name of a webhook, and keep the rest and its secret."
+    change = add_verb(verbs, set_webhook, "set", help_text)
+    _add_name(change)
+    _add_fields(change, is_new=False)
+    for function, name, help_text, aliases in (
+        (show_webhook, "show", "Show a webhook, and what was sent last.", ()),
+        (enable_webhook, "enable", "Send messages to a webhook again.", ()),
+        (disable_webhook, "disable", "Send nothing more to a webhook until it is enabled.", ()),
+        (test_webhook, "test", "Send a test message, and show what the receiver says.", ()),
+        (change_secret, "secret", "Make a new secret; the previous one stays valid for 24 hours.", ()),
+        (remove_webhook, "remove", "Remove a webhook; nothing more is sent to it.", ("delete",)),
+        (keep_webhook, "keep", "Withdraw the removal of a webhook that goes on.", ()),
+    ):
+        _add_name(add_verb(verbs, function, name, help_text, aliases=aliases))
+
+
+def _add_name(parser: ArgumentParser) -> None:
+    completer = completion.complete_webhooks
+    add_completed(parser, "name", completer, metavar="NAME", help_text="The webhook's name.")
+
+
+def _add_fields(parser: ArgumentParser, *, is_new: bool) -> None:
+    """Without defaults where they change what is stored."""
+    parser.add_argument(
+        "--url",
+        required=is_new,
+        help="Such as https://hooks.example.com/runs or mailto:oncall@example.com.",
     )
-    add.add_argument(
+    parser.add_argument(
         "--kind",
         choices=WEBHOOK_KINDS,
-        default="webhook",
+        default="webhook" if is_new else None,
         help="What the receiver understands.",
     )
-    add.add_argument("--key", default="", help="The routing key, only for PagerDuty; write '${secret:NAME}'.")
-    add.add_argument(
+    parser.add_argument(
+        "--key",
+        default="" if is_new else None,
+        help="The routing key, only for PagerDuty; write '${secret:NAME}'.",
+    )
+    default = " (default: all)" if is_new else ""
+    parser.add_argument(
         "--event",
         action="append",
         default=[],
         choices=WEBHOOK_EVENTS,
         metavar="EVENT",
         dest="events",
-        help=f"Send only this message: {', '.join(WEBHOOK_EVENTS)}; can be repeated (default: all).",
+        help=f"Send only this message: {', '.join(WEBHOOK_EVENTS)}; can be repeated{default}.",
     )
-    add.add_argument(
+    every = "" if is_new else " '' sends for all scenarios."
+    parser.add_argument(
         "--tag",
         action="append",
         default=[],
         dest="tags",
-        help="Send only for scenarios with this tag; can be repeated.",
+        help=f"Send only for scenarios with this tag; can be repeated.{every}",
     )
-    for function, name, help_text, aliases in (
-        (show_webhook, "show", "Show a webhook, and what was sent last.", ()),
-        (test_webhook, "test", "Send a test message, and show what the receiver says.", ()),
-        (change_secret, "secret", "Make a new secret; the previous one stays valid for 24 hours.", ()),
-        (remove_webhook, "remove", "Remove a webhook; nothing more is sent to it.", ("delete",)),
-        (keep_webhook, "keep", "Withdraw the removal of a webhook that goes on.", ()),
-    ):
-        parser = add_verb(verbs, function, name, help_text, aliases=aliases)
-        completer = completion.complete_webhooks
-        add_completed(parser, "name", completer, metavar="NAME", help_text="The webhook's name.")
 
 
 def list_webhooks(session: Session, **_options: Any) -> int:
@@ -105,6 +130,31 @@ def add_webhook(
     if added.secret:
         session.terminal.errors.print(SECRET_NOTE)
     session.terminal.result(added, escape_text(added.secret or f"Webhook {added.name} is added."))
+    return exit_codes.DONE
+
+
+def set_webhook(session: Session, *, name: str, events: list[str], tags: list[str], **options: Any) -> int:
+    changes = {word: options[word] for word in ("url", "kind", "key") if options[word] is not None}
+    if events:
+        changes["events"] = list(dict.fromkeys(events))
+    if tags:
+        changes["tags"] = [tag for tag in tags if tag]
+    if not changes:
+        raise CommandRefused("Say what to change, for example '--url https://hooks.example.com/runs'.")
+    return _change(session, name, changes, "is changed")
+
+
+def enable_webhook(session: Session, name: str, **_options: Any) -> int:
+    return _change(session, name, {"enabled": True}, "is enabled")
+
+
+def disable_webhook(session: Session, name: str, **_options: Any) -> int:
+    return _change(session, name, {"enabled": False}, "is disabled")
+
+
+def _change(session: Session, name: str, changes: Mapping[str, Any], state: str) -> int:
+    changed = session.coordinator.change_webhook(name, changes)
+    session.terminal.result(changed, f"Webhook {escape_text(name)} {state}.")
     return exit_codes.DONE
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from coordinator_client.synchronous import deletions
 from coordinator_client.synchronous.transport import Transport
+from coordinator_client.exchanges import MERGE_PATCH
 from coordinator_client.parsing import parse
 from coordinator_client.records import Approval, Deletion, Fault, Token, Webhook
 
@@ -114,6 +115,15 @@ class Webhooks:
         """Replace all fields; the secret stays."""
         body = {"name": name, "url": url, **fields}
         return parse(Webhook, self._transport.json("PUT", f"webhooks/{int(webhook_id)}", body=body))
+
+    def patch(self, webhook_id: int, **fields: Any) -> Webhook:
+        """Change these fields of a webhook; None resets one. The secret stays.
+
+        Raises:
+            ConflictError: another webhook has the name.
+        """
+        path, headers = f"webhooks/{int(webhook_id)}", {"Content-Type": MERGE_PATCH}
+        return parse(Webhook, self._transport.json("PATCH", path, body=fields, headers=headers))
 
     def delete(self, webhook_id: int) -> Deletion | None:
         """Delete the webhook and its deliveries.

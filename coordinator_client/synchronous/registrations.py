@@ -7,10 +7,9 @@ from typing import Any
 from coordinator_client.addresses import quote_segment
 from coordinator_client.synchronous import deletions
 from coordinator_client.synchronous.transport import Transport
+from coordinator_client.exchanges import MERGE_PATCH
 from coordinator_client.parsing import parse, read_field
 from coordinator_client.records import Check, Deletion, Discovery, Host, Schedule, Service
-
-MERGE_PATCH = "application/merge-patch+json"
 
 
 class Services:

@@ -1,7 +1,7 @@
 """The approvals, webhooks and tokens of this machine's coordinator, through the application functions."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -97,6 +97,15 @@ class LocalDecisions:
         with _refusals():
             secret = webhooks.validate_and_save_webhook(webhook)
         return _describe_webhook(webhook, secret=secret)
+
+    def change_webhook(self, name: str, changes: Mapping[str, Any]) -> Webhook:
+        with transaction.atomic():
+            webhook = _find_webhook(name)
+            for field, value in changes.items():
+                setattr(webhook, "is_enabled" if field == "enabled" else field, value)
+            with _refusals():
+                webhooks.validate_and_save_webhook(webhook)
+        return _describe_webhook(webhook)
 
     def remove_webhook(self, name: str) -> Deletion | None:
         return describe_deletion(delete_or_request(_find_webhook(name), by=None))

@@ -12,7 +12,7 @@ from scenarios.domain.suite_states import SuiteRunState
 from scenarios.suites import running
 from scenarios.suites.junit import render_junit
 from scenarios.suites.records import build_matrix_record, build_suite_run_record, list_suite_records
-from scenarios.suites.storage import SuiteIsRunning
+from scenarios.suites.storage import SuiteIsRunning, remove_suite
 
 WHO = "the command line"
 
@@ -25,6 +25,12 @@ class LocalSuites:
 
     def read_suite_document(self, name: str) -> str:
         return _find_suite(name).document
+
+    def delete_suite(self, name: str) -> None:
+        try:
+            remove_suite(_find_suite(name).name)
+        except SuiteIsRunning as error:
+            raise CommandRefused(str(error)) from error
 
     def read_matrix(self, name: str) -> SuiteMatrix:
         return parse(SuiteMatrix, build_matrix_record(_find_suite(name)))

@@ -118,3 +118,13 @@ def test_records_can_be_members_of_a_set() -> None:
         for field in fields(kind) if issubclass(kind, Record) else ():
             is_mapping = get_origin(field.type) is Mapping
             assert not (is_mapping and field.compare and field.hash is None), (kind, field.name)
+
+
+def test_a_version_is_restored_only_over_what_was_seen() -> None:
+    scenario = {"name": "short", "title": "", "description": "", "tags": [], "document": "now"}
+    version = {"version": 1, "at": "2026-11-27T03:00:00Z", "by": None, "current": False, "document": "then"}
+    seen = Answer(scenario, headers={"ETag": '"a"'})
+    with scripted_api(seen, Answer(version), Answer(scenario)) as server, Client(server.url) as client:
+        assert client.scenarios.restore_version("short", 1).name == "short"
+    put = server.asked[-1]
+    assert (put.method, put.body, put.headers["If-Match"]) == ("PUT", b"then", '"a"')

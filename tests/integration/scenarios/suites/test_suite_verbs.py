@@ -11,7 +11,7 @@ import pytest
 from coordinator_client.command_line import suite_verbs
 from scenarios.domain.outcomes import Outcome
 from scenarios.domain.suite_states import CellState, SuiteRunState
-from scenarios.models import Run, Suite, SuiteRun
+from scenarios.models import Run, Schedule, Suite, SuiteRun
 from scenarios.suites import running
 from tests.command_line import CommandLine
 from tests.integration.scenarios.suites.ended_runs import end_run
@@ -120,3 +120,26 @@ def test_exported_suites_are_imported_again_unchanged(
     either("export", "--all", tmp_path)
     assert (tmp_path / f"{suite.name}.suite.yaml").read_text() == suite.document
     assert either("import", tmp_path, "--check", "--prune").code == 0
+
+
+def test_one_suite_is_exported_deleted_and_imported(
+    suite: Suite, either: CommandLine, tmp_path: Path
+) -> None:
+    hint = either("export", "shop")
+    assert (hint.code, "suite export shop' writes it" in hint.err) == (7, True)
+    file = tmp_path / "shop.yaml"
+    either("suite", "export", "shop", "-o", file)
+    assert file.read_text() == suite.document == either("suite", "export", "shop").out
+    Schedule.objects.create(name="weekly", suite_name="shop", cron="0 3 * * SUN")
+    suite_run = running.start_suite(suite, origin="api")
+    refused = either("suite", "delete", "shop")
+    assert (refused.code, "goes on" in refused.err) == (2, True)
+    running.request_suite_stop(suite_run, by="ada")
+    for run in Run.objects.unfinished():
+        end_run(run, Outcome.ABORTED, reason="as the test says")
+    running.advance(suite_run.pk)
+    deleted = either("suite", "delete", "shop", "--json")
+    assert (deleted.code, deleted.json) == (0, {"deleted": "shop"}), deleted.err
+    assert "Schedule 'weekly' still names 'shop' and can start no run of it." in deleted.err
+    assert either("suite", "delete", "shop").code == 7
+    assert "suite shop: stored" in either("suite", "import", file).out
