@@ -10,7 +10,7 @@ from coordinator_client.asynchronous.transport import AsyncTransport
 from coordinator_client.errors import WaitTimeoutError
 from coordinator_client.following import FollowedRun
 from coordinator_client.parsing import parse, read_field
-from coordinator_client.records import Event, Run
+from coordinator_client.records import Event, Run, RunComparison
 
 
 class AsyncRuns:
@@ -111,6 +111,18 @@ class AsyncRuns:
         body = {"reason": reason} if reason else None
         done = await self._transport.json("POST", f"runs/{quote_segment(run_id)}/stop", body=body)
         return bool(read_field(done, "stopping"))
+
+    async def compare(self, run_id: str, other: str = "") -> RunComparison:
+        """What differs between two runs, and the figures of both.
+
+        Without `other`, it is the last run of the scenario before this one that has passed or, if none has,
+        the last one before it.
+
+        Raises:
+            NotFoundError: there is no such run, or no other run of the scenario.
+        """
+        path = f"runs/{quote_segment(run_id)}/comparison"
+        return parse(RunComparison, await self._transport.json("GET", path, parameters={"other": other}))
 
     async def report(self, run_id: str, report_format: str = "json") -> bytes:
         """The report as `html`, `json`, `junit` or `md`."""

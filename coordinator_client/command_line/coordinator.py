@@ -22,6 +22,7 @@ from coordinator_client.records import (
     LeftOut,
     PlannedRun,
     Run,
+    RunComparison,
     Scenario,
     Version,
 )
@@ -283,6 +284,10 @@ class Coordinator(Registrations, Environments, AllowLists, Decisions, Editing, F
     def pull_global_stop(self, reason: str) -> int: ...
 
     def release_global_stop(self) -> bool: ...
+
+    def compare_runs(self, run_id: str, other_id: str) -> RunComparison:
+        """Without `other_id`, with the last run of the scenario before it that has passed, or another one."""
+        ...
 
     def render_report(self, run_id: str, format_name: str) -> bytes: ...
 

@@ -11,7 +11,7 @@ SUBJECTS: Mapping[str, Sequence[str]] = {
         *("list", "show", "validate", "import", "export", "edit", "delete", "keep", "versions"),
         "restore",
     ),
-    "runs": ("run", "plan", "follow", "runs", "status", "report", "events", "stop", "release"),
+    "runs": ("run", "plan", "follow", "runs", "status", "report", "compare", "events", "stop", "release"),
     "faults": ("faults", "undo", "acknowledge"),
     "schedules and suites": ("schedule", "schedules", "pause", "resume", "suite"),
     "services and places": ("service", "host", "environment", "allow-list"),

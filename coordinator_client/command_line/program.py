@@ -10,6 +10,7 @@ from typing import Any
 from coordinator_client.command_line import (
     allow_list_verbs,
     api_verb,
+    compare_verb,
     completion,
     decision_verbs,
     deletion_verbs,
@@ -49,7 +50,7 @@ GROUPS = (
     *(scenario_verbs, deletion_verbs, import_verb, export_verb, run_verb, follow_verb, history_verbs),
     *(event_verbs, fault_verbs, schedule_verbs, registration_verbs, environment_verbs, allow_list_verbs),
     *(decision_verbs, edit_verb, restore_verb, webhook_verbs, suite_verbs, api_verb, login_verbs),
-    profile_verbs,
+    *(profile_verbs, compare_verb),
 )
 
 

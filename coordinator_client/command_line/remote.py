@@ -49,6 +49,7 @@ from coordinator_client.records import (
     PlannedRun,
     Record,
     Run,
+    RunComparison,
     Scenario,
     Version,
 )
@@ -244,6 +245,9 @@ class RemoteCoordinator(
         was_pulled = self._client.get_global_stop().pulled
         self._client.release_global_stop()
         return was_pulled
+
+    def compare_runs(self, run_id: str, other_id: str) -> RunComparison:
+        return self._client.runs.compare(run_id, other_id)
 
     def render_report(self, run_id: str, format_name: str) -> bytes:
         return self._client.runs.report(run_id, format_name)

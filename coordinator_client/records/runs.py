@@ -1,6 +1,6 @@
 """Runs, their events and their faults."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -111,6 +111,42 @@ class LastRun(Record):
     @property
     def verdict(self) -> str:
         return describe_verdict(self.status, self.rollback)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedRun(LastRun):
+    """A run in a comparison."""
+
+    scenario: str
+    reason: str
+    environment: str
+    duration: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedFigure(Record):
+    """Seconds, or for `error_rate` a share from 0 to 1; None of a run that does not have the figure."""
+
+    figure: str
+    phase: str
+    validation: str
+    load: str
+    this: float | None
+    other: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunComparison(Record):
+    """`variables` has those that differ, each with its value as `this` and `other`.
+
+    `document` has the lines of a unified diff, from the document of the other run to that of this run.
+    """
+
+    run: ComparedRun
+    other: ComparedRun
+    variables: Mapping[str, Any] = field(hash=False)
+    document: Sequence[str]
+    figures: Sequence[ComparedFigure]
 
 
 def describe_verdict(status: str, rollback: str | None) -> str:

@@ -11,7 +11,7 @@ from coordinator_client.synchronous.transport import Transport
 from coordinator_client.errors import WaitTimeoutError
 from coordinator_client.following import FollowedRun
 from coordinator_client.parsing import parse, read_field
-from coordinator_client.records import Event, Run
+from coordinator_client.records import Event, Run, RunComparison
 
 
 class Runs:
@@ -112,6 +112,18 @@ class Runs:
         body = {"reason": reason} if reason else None
         done = self._transport.json("POST", f"runs/{quote_segment(run_id)}/stop", body=body)
         return bool(read_field(done, "stopping"))
+
+    def compare(self, run_id: str, other: str = "") -> RunComparison:
+        """What differs between two runs, and the figures of both.
+
+        Without `other`, it is the last run of the scenario before this one that has passed or, if none has,
+        the last one before it.
+
+        Raises:
+            NotFoundError: there is no such run, or no other run of the scenario.
+        """
+        path = f"runs/{quote_segment(run_id)}/comparison"
+        return parse(RunComparison, self._transport.json("GET", path, parameters={"other": other}))
 
     def report(self, run_id: str, report_format: str = "json") -> bytes:
         """The report as `html`, `json`, `junit` or `md`."""

@@ -15,6 +15,7 @@ from scenarios.api import (
     imports,
     looks,
     plans,
+    run_comparisons,
     runs,
     scenarios,
     schedules,
@@ -42,7 +43,7 @@ api = DescribedAPI(
 add_problem_handlers(api)
 RESOURCES = (
     *(health, tokens, scenarios, versions, deletions, suites, suite_runs, imports, plans),
-    *(runs, events, all_events, looks, faults),
+    *(runs, run_comparisons, events, all_events, looks, faults),
     *(schedules, approvals, services, discovered_services, environments, hosts, webhooks, global_stop),
     allow_lists,
 )

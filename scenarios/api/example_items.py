@@ -70,6 +70,10 @@ TOKEN: Example = {
     "expires_at": "2026-04-01T12:00:00Z",
     "last_used_at": None,
 }
+COMPARED_FIELDS = (
+    *("id", "scenario", "status", "rollback", "reason", "created_at", "started_at", "finished_at"),
+    *("duration", "environment", "url"),
+)
 RUN: Example = {
     "id": RUN_ID,
     "scenario": "exchange-latency",
@@ -91,6 +95,22 @@ RUN: Example = {
     "stopping": False,
     "last_event": 33,
     "url": f"{SITE}/run/{RUN_ID}/change/",
+}
+COMPARISON: Example = {
+    "run": {name: RUN[name] for name in RUN if name in COMPARED_FIELDS},
+    "other": {name: RUN[name] for name in RUN if name in COMPARED_FIELDS},
+    "variables": {"delay_ms": {"this": 700, "other": 500}},
+    "document": [],
+    "figures": [
+        {
+            "figure": "time_to_detect",
+            "phase": "",
+            "validation": "",
+            "load": "",
+            "this": 1.2,
+            "other": 0.9,
+        }
+    ],
 }
 SUITE_RUN: Example = {
     "id": "9f1c7c0e-0d0f-4a55-8a3b-2f1f5b7a6c10",

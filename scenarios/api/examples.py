@@ -4,6 +4,7 @@ from scenarios.api.example_documents import DOCUMENT, SUITE_TEXT, Example
 from scenarios.api.example_items import (
     ALLOW_LIST,
     APPROVAL,
+    COMPARISON,
     DELETION,
     ENVIRONMENT,
     ENVIRONMENT_REQUEST,
@@ -88,6 +89,7 @@ EXAMPLES: dict[str, Example] = {
     },
     "RunPage": list_one(RUN),
     "RunDetails": RUN_DETAILS,
+    "RunComparison": COMPARISON,
     "StopResult": {"run": RUN_ID, "stopping": True},
     "EventPage": list_one(EVENT),
     "LooksOfRun": {"items": [LOOKS]},

@@ -23,7 +23,17 @@ from coordinator_client.command_line.coordinator import (
 )
 from coordinator_client.exchanges import Response
 from coordinator_client.parsing import parse
-from coordinator_client.records import Change, Deletion, Event, Fault, PlannedRun, Run, Scenario, Version
+from coordinator_client.records import (
+    Change,
+    Deletion,
+    Event,
+    Fault,
+    PlannedRun,
+    Run,
+    RunComparison,
+    Scenario,
+    Version,
+)
 from scenarios import models
 from scenarios.command_line.local_allow_lists import LocalAllowLists
 from scenarios.command_line.local_decisions import LocalDecisions
@@ -41,6 +51,7 @@ from scenarios.domain.outputs import make_storable
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
 from scenarios.library import imports, preflight, sync
+from scenarios.library.compared_runs import choose_other, compare_runs, list_candidates
 from scenarios.library.dry_run import list_steps
 from scenarios.library.last_runs import find_last_runs
 from scenarios.library.sync import CannotRemove, NameTaken
@@ -215,6 +226,13 @@ class LocalCoordinator(
 
     def release_global_stop(self) -> bool:
         return global_stop.release_global_stop()
+
+    def compare_runs(self, run_id: str, other_id: str) -> RunComparison:
+        run = get_run(run_id)
+        other = get_run(other_id) if other_id else choose_other(run, list_candidates(run))
+        if other is None:
+            raise NotFound("There is no other run of this scenario to compare with.")
+        return parse(RunComparison, compare_runs(run, other).list_fields())
 
     def render_report(self, run_id: str, format_name: str) -> bytes:
         return render_report(get_run(run_id), format_name)

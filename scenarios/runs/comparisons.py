@@ -54,10 +54,7 @@ class Comparison:
         """As the API and the JSON report name them."""
         usual = self.usual
         return {
-            "figure": self.key.name,
-            "phase": self.key.phase,
-            "validation": "" if self.key.measures_load else self.key.subject,
-            "load": self.key.subject if self.key.measures_load else "",
+            **self.key.list_fields(),
             "value": self.value,
             "usual": usual.middle if usual else None,
             "deviation": usual.deviation if usual else None,

@@ -42,6 +42,15 @@ class FigureKey:
     def measures_load(self) -> bool:
         return self.name in LOAD_FIGURES
 
+    def list_fields(self) -> dict[str, str]:
+        """As the API and the JSON report name them."""
+        return {
+            "figure": self.name,
+            "phase": self.phase,
+            "validation": "" if self.measures_load else self.subject,
+            "load": self.subject if self.measures_load else "",
+        }
+
     def format_value(self, value: float | None) -> str:
         """Latencies to a tenth of a millisecond, other times to a tenth of a second; "" for None."""
         if value is None:
