@@ -9,7 +9,7 @@ from coordinator_client.command_line.parser import VerbParser
 SUBJECTS: Mapping[str, Sequence[str]] = {
     "scenarios": (
         *("list", "show", "validate", "import", "export", "edit", "delete", "keep", "versions"),
-        "restore",
+        "revert",
     ),
     "runs": ("run", "plan", "follow", "runs", "status", "report", "compare", "events", "stop", "release"),
     "faults": ("faults", "undo", "acknowledge"),

@@ -26,7 +26,7 @@ from coordinator_client.command_line import (
     login_verbs,
     profile_verbs,
     registration_verbs,
-    restore_verb,
+    revert_verb,
     run_verb,
     scenario_verbs,
     schedule_verbs,
@@ -49,7 +49,7 @@ DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults
 GROUPS = (
     *(scenario_verbs, deletion_verbs, import_verb, export_verb, run_verb, follow_verb, history_verbs),
     *(event_verbs, fault_verbs, schedule_verbs, registration_verbs, environment_verbs, allow_list_verbs),
-    *(decision_verbs, edit_verb, restore_verb, webhook_verbs, suite_verbs, api_verb, login_verbs),
+    *(decision_verbs, edit_verb, revert_verb, webhook_verbs, suite_verbs, api_verb, login_verbs),
     *(profile_verbs, compare_verb),
 )
 

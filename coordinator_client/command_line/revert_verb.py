@@ -1,4 +1,7 @@
-"""The verb restore: an earlier version of a scenario becomes the newest one."""
+"""The verb revert: an earlier version of a scenario becomes the newest one.
+
+It is not called restore, because this is a command of the server, which replaces the whole database.
+"""
 
 from typing import Any
 
@@ -12,7 +15,7 @@ from coordinator_client.errors import InvalidDocumentError
 
 def add_to(verbs: Any) -> None:
     parser = add_verb(
-        verbs, restore_scenario, "restore", "Store an earlier version of a scenario again, as the newest one."
+        verbs, revert_scenario, "revert", "Store an earlier version of a scenario again, as the newest one."
     )
     add_completed(
         parser, "name", completion.complete_scenarios, metavar="NAME", help_text="The scenario's name."
@@ -26,7 +29,7 @@ def add_to(verbs: Any) -> None:
     )
 
 
-def restore_scenario(session: Session, name: str, version: int, **_options: Any) -> int:
+def revert_scenario(session: Session, name: str, version: int, **_options: Any) -> int:
     """Nothing that somebody stores in the meantime is replaced."""
     stored = session.coordinator.find_document(name)
     document = session.coordinator.find_version(name, version).document

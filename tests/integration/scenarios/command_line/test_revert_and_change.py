@@ -1,4 +1,4 @@
-"""Restoring versions, plans, and changing webhooks: on this machine, and over the API."""
+"""Going back to versions, plans, and changing webhooks: on this machine, and over the API."""
 
 from typing import Any
 
@@ -26,20 +26,20 @@ def test_an_earlier_version_becomes_the_newest_one(either: CommandLine) -> None:
     store(CHANGED)
     assert either("export", NAME, "--version", 1).out == DOCUMENT
     assert either("export", NAME).out == CHANGED
-    done = either("restore", NAME, "--version", 1, "--json")
+    done = either("revert", NAME, "--version", 1, "--json")
     assert (done.code, done.json) == (0, {"stored": True, "name": NAME, "version": 1}), done.err
     assert stored() == DOCUMENT
-    again = either("restore", NAME, "--version", 3)
+    again = either("revert", NAME, "--version", 3)
     assert (again.code, again.out) == (
         0,
         f"Version 3 is what is stored of {NAME} now; nothing was changed.\n",
     )
     assert Scenario.history.count() == 3
-    for words in (("restore", NAME, "--version", 9), ("export", NAME, "--version", 9)):
+    for words in (("revert", NAME, "--version", 9), ("export", NAME, "--version", 9)):
         missing = either(*words)
         assert (missing.code, "has no version 9" in missing.err) == (7, True)
-    assert either("restore", "exchange-latancy", "--version", 1).code == 7
-    assert "arguments are required: --version" in either("restore", NAME).err
+    assert either("revert", "exchange-latancy", "--version", 1).code == 7
+    assert "arguments are required: --version" in either("revert", NAME).err
     assert either("export", "--all", "x", "--version", 1).code == 2
 
 
@@ -47,7 +47,7 @@ def test_a_version_that_is_no_longer_valid_is_not_restored(either: CommandLine) 
     store(DOCUMENT)
     Scenario.history.update(document=DOCUMENT.replace("method: POST", "metod: POST", 1))
     store(CHANGED)
-    refused = either("restore", NAME, "--version", 1)
+    refused = either("revert", NAME, "--version", 1)
     assert (refused.code, stored()) == (2, CHANGED)
     assert "is no longer valid, so nothing was stored" in refused.err
     assert "metod" in refused.err
@@ -67,7 +67,7 @@ def test_what_somebody_stores_in_the_meantime_is_not_replaced(
             return find(coordinator, name, version)
 
         monkeypatch.setattr(kind, "find_version", find_late)
-    refused = either("restore", NAME, "--version", 1)
+    refused = either("revert", NAME, "--version", 1)
     assert (refused.code, stored()) == (2, theirs)
     assert "Somebody has changed or deleted scenario" in refused.err
 
