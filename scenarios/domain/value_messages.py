@@ -41,5 +41,5 @@ def phrase_message(kind: str, text: str) -> str:
 
 
 def phrase_unknown(known: Collection[str]) -> str:
-    """The sentence for a field that is none of the known ones."""
+    """The sentence for a field that is not a known one."""
     return f"unknown field; choose one of {', '.join(map(repr, known))}"
