@@ -1,5 +1,6 @@
 """The driver of faults of containers: a real dockerd, with containers of one program."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -90,6 +91,17 @@ async def test_a_restarted_container_has_another_process_and_nothing_to_undo(
 
 async def test_a_fault_ends_by_itself_when_nobody_renews_it(engine: ContainerEngine, shop: str) -> None:
     await inject(build(pause=True), lease=8.0)
+    wait_for(lambda: engine.is_running(shop), what="the guardian has ended the fault")
+
+
+async def test_a_guardian_goes_on_trying_while_the_engine_is_away(engine: ContainerEngine, shop: str) -> None:
+    lease = 8.0
+    await inject(build(pause=True), lease=lease)
+    hidden = engine.socket.rename(engine.socket.with_suffix(".hidden"))
+    try:
+        await asyncio.sleep(lease + 2.0)
+    finally:
+        hidden.rename(engine.socket)
     wait_for(lambda: engine.is_running(shop), what="the guardian has ended the fault")
 
 
