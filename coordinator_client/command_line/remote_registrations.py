@@ -26,6 +26,8 @@ from coordinator_client.errors import (
 from coordinator_client.records import Check, Deletion, Discovery, Host, Schedule, Service
 from coordinator_client.synchronous.client import Client
 
+KEY_REUSED = "idempotency_key_reused"
+
 
 class RemoteRegistrations:
     _client: Client
@@ -184,7 +186,7 @@ def explain_fields() -> Iterator[None]:
             for item in error.errors
             if "message" in item
         ]
-        if not sentences:
+        if not sentences or error.code == KEY_REUSED:  # its sentence has the key
             raise
         status = error.status or 0
         raise RefusedError(

@@ -70,7 +70,7 @@ def test_401_comes_before_422(client: Client, method: str, path: str) -> None:
 
 def test_permitted_callers_get_the_errors(ci: Program) -> None:
     read_problem(ci.post("faults/1/acknowledge", {}), 422)
-    read_problem(ci.post("faults/no-number/acknowledge", {"reason": "gone"}), 422)
+    read_problem(ci.post("faults/no-number/acknowledge", {"reason": "gone"}), 404)
     read_problem(ci.post("stop", "{"), 400)
 
 
