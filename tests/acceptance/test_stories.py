@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.servers.careless_shop import running_careless_shop
@@ -18,6 +19,7 @@ from tests.servers.chromium import PATIENCE, Watch, chromium
 from tests.servers.coordinator import Coordinator, coordinator
 from tests.servers.fault_proxy import TOKEN, running_fault_proxy
 from tests.servers.loopback import wait_for
+from tests.servers.page_checks import SMALL, find_violations
 from tests.servers.target import Target, running_target
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
@@ -43,6 +45,12 @@ from scenarios.models import Run
 from scenarios.runs.deletion import delete_rows
 delete_rows(list(Run.objects.values_list("pk", flat=True)))
 """
+NOTHING_IS_PROXIED = """
+from scenarios.models import Service
+Service.objects.exclude(proxy="").delete()
+Service.objects.create(name="first", base_url="http://127.0.0.1:9")
+"""
+FIRST_TEST = "/admin/scenarios/scenario/new-test/?service=first&break=dependency-hangs"
 A_FAULT_IS_LEFT = """
 from django.db import transaction
 from scenarios.domain.outcomes import Rollback
@@ -195,3 +203,19 @@ def test_reviewer_finds_the_regression_of_last_night(
     recovery = figures.filter(has=person.page.locator("td:text-is('time to recover')"))
     expect(recovery.locator("td")).to_have_text(["time to recover", "4s", "1s"])
     person.tell(say)
+
+
+def test_the_form_of_a_first_test_can_be_used_by_everybody(site: Coordinator, browser: Browser) -> None:
+    """It asks for the dependency, too, which it does only where no service has a fault proxy."""
+    site.manage("shell", "--no-imports", "-c", NOTHING_IS_PROXIED)
+    context = browser.new_context(viewport={"width": 360, "height": 800})
+    page = context.new_page()  # not watched: axe itself writes styles into the page
+    page.goto(f"http://127.0.0.1:{site.port}{FIRST_TEST}")
+    page.fill("#id_username", NAME)
+    page.fill("#id_password", PASSWORD)
+    page.click("input[type=submit]")
+    expect(page.locator("#id_dependency-proxy")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate(SMALL) == []
+    assert list(find_violations(Axe(), page)) == []
+    context.close()
