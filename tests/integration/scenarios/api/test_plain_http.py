@@ -96,7 +96,7 @@ def test_a_run_is_started_without_a_body(ci: Program, stored: Scenario) -> None:
 
 
 def test_the_beginning_of_an_id_gets_a_hint(ci: Program) -> None:
-    (error,) = read_problem(ci.get("runs/18987e9b"), 422)["errors"]
+    (error,) = read_problem(ci.get("runs/18987e9b"), 404)["errors"]
     assert "GET /api/v1/runs?id=BEGINNING" in error["message"]
 
 
