@@ -3,9 +3,10 @@
 import os
 import re
 import ssl
+from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
-from coordinator_client.errors import SettingsError
+from coordinator_client.errors import NotFoundError, SettingsError
 
 MAX_SHOWN = 200
 # A host, perhaps with a port and a path, where the scheme was left out.
@@ -46,7 +47,16 @@ def check_token(token: str) -> str:
 
 
 def quote_segment(name: object) -> str:
-    """Escape a name as one segment of a path."""
+    """Escape a name as one segment of a path.
+
+    Raises:
+        NotFoundError: nothing can have this name. Servers would take it for several segments, or for none.
+    """
+    if not str(name) or "/" in str(name):
+        sentence = (
+            f"There is nothing with the name {str(name)[:MAX_SHOWN]!r}: names have no '/', and are not empty."
+        )
+        raise NotFoundError(sentence, status=HTTPStatus.NOT_FOUND, code="not_found")
     return quote(str(name), safe="")
 
 

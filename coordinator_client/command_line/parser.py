@@ -1,7 +1,7 @@
 """A parser of arguments that suggests what was meant, and shows all verbs where one is missing."""
 
 import sys
-from argparse import Action, ArgumentError, ArgumentParser, BooleanOptionalAction, Namespace
+from argparse import PARSER, Action, ArgumentError, ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -38,7 +38,8 @@ OPTIONS_ELSEWHERE = {
     "--user": "--by",
 }
 
-
+# What is given to an option that reads or writes there.
+PLACES = {"FILE", "FOLDER"}
 # Options of other command lines that select parts of JSON.
 JSON_PROGRAMS = ("--jq", "--jsonpath", "--query", "--template")
 
@@ -90,6 +91,13 @@ class VerbParser(ArgumentParser):
 
     def __init__(self, **how: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **how})
+
+    def _get_values(self, action: Action, arg_strings: list[str]) -> Any:
+        """An empty name is a variable of the shell that is not set, and Path("") would be this folder."""
+        is_place = not action.option_strings or action.metavar in PLACES
+        if is_place and action.nargs != PARSER and "" in arg_strings:
+            raise ArgumentError(action, "'' is empty; perhaps a variable of the shell is not set")
+        return super()._get_values(action, arg_strings)
 
     def _check_value(self, action: Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

@@ -13,7 +13,7 @@ from typing import get_origin
 import pytest
 
 from coordinator_client import records
-from coordinator_client.errors import WaitTimeoutError
+from coordinator_client.errors import NotFoundError, WaitTimeoutError
 from coordinator_client.parsing import parse
 from coordinator_client.records import Record, Run
 from coordinator_client.synchronous.client import Client
@@ -128,3 +128,12 @@ def test_a_version_is_restored_only_over_what_was_seen() -> None:
         assert client.scenarios.restore_version("short", 1).name == "short"
     put = server.asked[-1]
     assert (put.method, put.body, put.headers["If-Match"]) == ("PUT", b"then", '"a"')
+
+
+@pytest.mark.parametrize("name", ["a/b", ""])
+def test_what_nothing_can_be_called_is_not_found_and_not_asked_for(name: str) -> None:
+    with scripted_api(Answer({})) as server, Client(server.url) as client:
+        with pytest.raises(NotFoundError, match="There is nothing with the name") as found:
+            client.services.get(name)
+        assert (found.value.status, found.value.code) == (404, "not_found")
+    assert server.asked == []

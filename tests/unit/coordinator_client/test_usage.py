@@ -394,3 +394,19 @@ def test_each_invalid_field_is_named_with_its_hint(capsys: pytest.CaptureFixture
     assert code == 2
     assert "Invalid window_from: invalid value (write it as 'HH:MM')" in err
     assert "Invalid window_to: invalid value (write it as 'HH:MM')" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("import", ""), ("validate", "a.yaml", ""), ("run", ""), ("show", ""), ("service", "remove", "")),
+        *(("export", "--all", ""), ("export", "one", "-o", ""), ("run", "one", "--junit", "")),
+    ],
+)
+def test_an_empty_name_is_no_folder_and_no_file(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As from a variable of the shell that is not set; 'import "" --prune' would have deleted scenarios."""
+    code, out, err = call(capsys, *words)
+    assert (code, out) == (2, "")
+    assert "'' is empty; perhaps a variable of the shell is not set" in err
