@@ -58,7 +58,7 @@ def shown(client: Client, schedule: Schedule) -> str:
 def test_a_schedule_is_written_on_the_page_with_its_author_and_next_time(admin_client: Client) -> None:
     assert admin_client.post(ADD, GIVEN).status_code == 302
     schedule = Schedule.objects.get()
-    assert (schedule.variables, schedule.window_days) == ({"delay": "9"}, [1, 2])
+    assert (schedule.variables, schedule.window_days) == ({"delay": 9}, [1, 2])
     assert str(schedule.changed_by) == "admin"
     assert schedule.next_at is not None
     content = shown(admin_client, schedule)

@@ -37,7 +37,7 @@ def test_no_page_has_a_script_a_style_or_an_address_that_the_policy_would_stop(
     assert re.findall(r'(?:src|href)="(?:https?:)?//', content) == []
 
 
-@pytest.mark.parametrize(("page", "most_kib"), [("/admin/", 60), ("/admin/scenarios/scenario/add/", 250)])
+@pytest.mark.parametrize(("page", "most_kib"), [("/admin/", 60), ("/admin/scenarios/scenario/add/", 205)])
 def test_assets_of_a_page_are_small(admin_client: Client, page: str, most_kib: int) -> None:
     content = admin_client.get(page).content
     loaded = [content] + [

@@ -137,6 +137,6 @@ def test_the_earlier_names_stay_for_one_release(scenario: CommandLine, run: Run)
 
 def test_links_begin_with_the_public_address(ci: Program, client: Client, run: Run) -> None:
     address = ci.get(f"runs/{run.pk}").json()["url"]
-    assert address.startswith("http://localhost:")
+    assert address.startswith("http://127.0.0.1:")
     client.force_login(User.objects.get())
     assert client.get("/" + address.split("/", 3)[3]).status_code == 200

@@ -177,11 +177,14 @@ def test_a_run_is_stopped_by_the_api_and_one_that_is_not_there_is_a_problem(admi
     run = queued("exchange")
     claimed = claim(run)
     assert claimed is not None
-    answer = admin_client.post(reverse("api:stop_run", args=[run.id]))
+    answer = admin_client.post(reverse("api:stop_run", args=[run.id]), {}, "application/json")
     assert answer.json() == {"run": str(run.id), "stopping": True}
     assert stop_requests.find_stop_request(claimed) == "admin"
-    assert admin_client.post(reverse("api:stop_run", args=[run.id])).json()["stopping"] is False
-    missing = admin_client.post(reverse("api:stop_run", args=[uuid4()]))
+    assert (
+        admin_client.post(reverse("api:stop_run", args=[run.id]), {}, "application/json").json()["stopping"]
+        is False
+    )
+    missing = admin_client.post(reverse("api:stop_run", args=[uuid4()]), {}, "application/json")
     assert (missing.status_code, missing["Content-Type"]) == (404, "application/problem+json")
 
 

@@ -222,8 +222,11 @@ def test_an_environment_that_a_run_holds_cannot_be_deleted(staging: Recorder) ->
     [
         ({"services": {"shp": {"base_url": "http://a"}}}, "Unknown service 'shp'; did you mean 'shop'"),
         ({"services": {"shop": {"base_url": "ftp://a"}}}, "shop.base_url: "),
-        ({"services": {"shop": {}}}, "shop.base_url: Field required"),
-        ({"services": {"shop": {"base_url": "http://a", "url": "x"}}}, "shop.url: "),
+        ({"services": {"shop": {}}}, "shop.base_url: required"),
+        (
+            {"services": {"shop": {"base_url": "http://a", "url": "x"}}},
+            "shop.url: unknown field; choose one of ",
+        ),
         ({"services": {"shop": {"base_url": "http://a", "auth": {"bearer": "x"}}}}, "must be a reference"),
         ({"services": []}, "must be a mapping"),
         ({"variables": {"a b": 1}}, "'a b' is not the name of a variable"),
