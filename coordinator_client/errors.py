@@ -81,9 +81,13 @@ class NotUnderstoodError(CoordinatorError):
 
 
 class WaitTimeoutError(CoordinatorError):
-    """The run has not ended in time. It continues."""
+    """The run has not ended in time. It continues, or was stopped: `run` is as it was seen last."""
 
     code = "not_in_time"
+
+    def __init__(self, sentence: str, run: Any = None) -> None:
+        super().__init__(sentence)
+        self.run = run
 
 
 class RefusedError(CoordinatorError):

@@ -136,7 +136,7 @@ class AsyncClient:
             sentence = (
                 f"Run {run.id} had not ended after {timeout:g} seconds and was stopped: {ended.verdict}."
             )
-            raise WaitTimeoutError(sentence) from error
+            raise WaitTimeoutError(sentence, ended) from error
 
     async def _stop_after(self, interrupt: BaseException, run_id: str) -> None:
         try:

@@ -1,8 +1,9 @@
 """Approvals, webhooks, tokens and the global stop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from coordinator_client.records.record import Record
 from coordinator_client.records.scenarios import PlannedStep
@@ -36,6 +37,8 @@ class Approval(Record):
     url: str = ""
     problem: str = ""
     steps: Sequence[PlannedStep] = ()
+    decided_at: datetime | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,8 @@ class Webhook(Record):
     disabled_because: str = ""
     secret: str = field(default="", repr=False)
     last_deliveries: Sequence[Delivery] = ()
+    created_at: datetime | None = None
+    changed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

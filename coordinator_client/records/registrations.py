@@ -111,6 +111,17 @@ class Schedule(Record):
     in_words: str = ""
     obstacle: str = ""
     suite: str = ""
+    window_days: Sequence[int] = ()
+    window_from: str | None = None
+    window_to: str | None = None
+    grace_minutes: int = 0
+    priority: int = 0
+    url: str = ""
+    created_at: datetime | None = None
+    changed_at: datetime | None = None
+    next_times: Sequence[datetime] = ()
+    last_times: Sequence[Mapping[str, Any]] = field(default=(), hash=False)
+    approval: int | None = None
 
     @property
     def subject(self) -> str:

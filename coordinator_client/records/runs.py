@@ -52,7 +52,10 @@ REPORT_FORMATS = ("html", "json", "junit", "md")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Record):
-    """`status` is the outcome of a run that has ended, else its state; `rollback` is None until then."""
+    """`status` is the outcome of a run that has ended, else its state; `rollback` is None until then.
+
+    The last five fields are those of one run: in lists they have their defaults. Times are in seconds.
+    """
 
     id: str
     scenario: str
@@ -73,6 +76,12 @@ class Run(Record):
     duration: float | None = None
     priority: int = 0
     environment: str = ""
+    title: str = ""
+    time_to_detect: float | None = None
+    time_to_recover: float | None = None
+    approval: int | None = None
+    comparison: Sequence[Mapping[str, Any]] = field(default=(), hash=False)
+    load: Sequence[Mapping[str, Any]] = field(default=(), hash=False)
 
     @property
     def short_id(self) -> str:
@@ -179,7 +188,10 @@ class FeedEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault(Record):
-    """`status` is the state in words; `target` is the place of a fault driver's fault, in words."""
+    """`status` is the state in words; `target` is the place of a fault driver's fault, in words.
+
+    A fault with a lease (of `lease_seconds`) ends by itself at `expires_at` if nobody renews it.
+    """
 
     id: int
     run: str
@@ -203,6 +215,9 @@ class Fault(Record):
     next_try_at: datetime | None = None
     late_until: datetime | None = None
     url: str = ""
+    fault_id: str = ""
+    lease_seconds: float = 0.0
+    expires_at: datetime | None = None
     standing: str = ""
     """The earlier name of `status`, which goes with the next release."""
 

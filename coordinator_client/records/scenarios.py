@@ -18,6 +18,7 @@ class Scenario(Record):
     tags: Sequence[str]
     changed_at: datetime | None = None
     changed_by: str | None = None
+    created_at: datetime | None = None
     last_run: LastRun | None = None
     document: str = field(default="", repr=False)
 
@@ -102,6 +103,7 @@ class PlannedRun(Record):
     `targets`: where the faults of fault drivers would be.
     """
 
+    name: str = ""
     steps: Sequence[PlannedStep] = ()
     refusals: Sequence[str] = ()
     unreachable: Sequence[str] = ()

@@ -137,7 +137,7 @@ class Client:
             sentence = (
                 f"Run {run.id} had not ended after {timeout:g} seconds and was stopped: {ended.verdict}."
             )
-            raise WaitTimeoutError(sentence) from error
+            raise WaitTimeoutError(sentence, ended) from error
 
     def _stop_after(self, interrupt: BaseException, run_id: str) -> None:
         try:

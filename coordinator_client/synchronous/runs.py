@@ -170,7 +170,8 @@ class Runs:
             pass
         run = self.get(run_id)
         if not run.has_ended:
-            raise WaitTimeoutError(f"Run {run_id} has not ended after {timeout:g} seconds; it continues.")
+            sentence = f"Run {run_id} has not ended after {timeout:g} seconds; it continues."
+            raise WaitTimeoutError(sentence, run)
         return run
 
 

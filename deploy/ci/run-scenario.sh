@@ -8,7 +8,8 @@
 # --var sets a variable of the scenario, without a value to that of the environment variable; --vars-file is a
 # JSON file with names and values. A later one takes precedence. --environment names the environment of the
 # coordinator whose services are used. --raw prints each event as JSON.
-# RUN_KEY, where the job has an id, keeps a job that is tried again from starting a second run.
+# The files of FOLDER are stored one after the other: those before an invalid one stay stored.
+# With RUN_KEY, one run is started however often the script is called with this key within 24 hours.
 # A job that is cancelled (SIGTERM or Ctrl-C) stops the run and undoes its faults.
 # Ends with 0 where the run passed and left nothing injected, 1 where it did not, 2 where it could not be run.
 set -u
@@ -21,6 +22,13 @@ usage() {
 give_up() {
     printf '\n%s\n' "$1" >&2
     exit 2
+}
+
+# The sentences of a problem that the coordinator has answered with; all of it, where it is something else.
+explain() {
+    sentences=$(printf '%s\n' "$1" | grep -oE '"(detail|message|hint)": "([^"\\]|\\.)+"|"line": [0-9]+' |
+        sed 's/^"line": /line /; s/^"[a-z]*": "//; s/"$//; s/\\"/"/g; s/\\n/ /g')
+    printf '%s' "${sentences:-$1}"
 }
 
 # The characters of a JSON string, without its quotes.
@@ -99,7 +107,7 @@ ask() {
 for file in "$folder"/*.yaml; do
     [ -e "$file" ] || give_up "There is no .yaml file in '$folder'."
     answer=$(ask --request PUT --header 'Content-Type: application/yaml' --data-binary "@$file" \
-        "$api/scenarios/$(basename "$file" .yaml)") || give_up "$file was not imported: $answer"
+        "$api/scenarios/$(basename "$file" .yaml)") || give_up "$file was not stored: $(explain "$answer")"
 done
 
 # Whatever is asked again with one key is done once: a lost answer starts no second run.
@@ -109,7 +117,7 @@ where=''
 if [ -n "$environment" ]; then where=",\"environment\":\"$(json_text "$environment")\""; fi
 answer=$(ask --request POST --header "Idempotency-Key: $key" --header 'Content-Type: application/json' \
     --data "{\"variables\":{$variables}$where}" --dump-header - "$api/scenarios/$scenario/runs") ||
-    give_up "$scenario was not started: $answer"
+    give_up "$scenario was not started: $(explain "$answer")"
 location=$(printf '%s\n' "$answer" | tr -d '\r' | sed -n 's/^[Ll]ocation: *//p' | tail -n 1)
 run=$api${location#*/api/v1}
 page=$(printf '%s\n' "$answer" | sed -n 's/.*"url": *"\([^"\\]*\)".*/\1/p' | head -n 1)

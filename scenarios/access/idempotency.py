@@ -1,6 +1,7 @@
 """Carries out a write once, even if it is sent again: its response is stored in the same transaction."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,7 +35,15 @@ class Answer:
 
 
 def fingerprint(method: str, address: str, body: bytes) -> str:
-    return hashlib.sha256(b"\0".join([method.encode(), address.encode(), body])).hexdigest()
+    """The same for two bodies of JSON that differ only in spaces and in the order of names."""
+    return hashlib.sha256(b"\0".join([method.encode(), address.encode(), _normalize(body)])).hexdigest()
+
+
+def _normalize(body: bytes) -> bytes:
+    try:
+        return json.dumps(json.loads(body), sort_keys=True).encode()
+    except (ValueError, RecursionError):  # not JSON
+        return body
 
 
 def answer_once(caller: str, key: str, request: str, write: Callable[[], Answer]) -> tuple[Answer, bool]:

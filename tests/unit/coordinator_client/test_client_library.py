@@ -1,6 +1,7 @@
 """The client library: what a program may expect of runs, lists and requests."""
 
 import json
+import pickle
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from pathlib import Path
 from typing import get_origin
 
 import pytest
@@ -19,6 +21,8 @@ from coordinator_client.records import Record, Run
 from coordinator_client.synchronous.client import Client
 from tests.servers.scripted_api import Answer, scripted_api
 from tests.servers.scripted_runs import END, RUN, event, run_row, stream
+
+PROJECT = Path(__file__).resolve().parents[3]
 
 
 def test_run_that_lasts_too_long_is_stopped_and_its_end_is_reported() -> None:
@@ -137,3 +141,41 @@ def test_what_nothing_can_be_called_is_not_found_and_not_asked_for(name: str) ->
             client.services.get(name)
         assert (found.value.status, found.value.code) == (404, "not_found")
     assert server.asked == []
+
+
+SCHEMAS = {
+    "Run": "RunDetails",
+    "Scenario": "ScenarioInList",
+    "Schedule": "ScheduleDetails",
+    "Approval": "ApprovalDetails",
+    "Service": "ServiceInList",
+    "Environment": "EnvironmentInList",
+    "Host": "HostInList",
+    "Webhook": "WebhookDetails",
+    "Delivery": "WebhookDelivery",
+    "Fault": "RunFault",
+    "Event": "RunEvent",
+    "Token": "TokenInList",
+    "AllowList": "AllowListInList",
+    "Version": "StoredVersion",
+    "PlannedRun": "PlannedRun",
+    "PlannedStep": "PlannedStep",
+    "LastRun": "LastRun",
+}
+
+
+@pytest.mark.parametrize(("name", "schema"), SCHEMAS.items())
+def test_a_record_has_all_fields_that_the_api_describes(name: str, schema: str) -> None:
+    described = json.loads((PROJECT / "docs" / "openapi.json").read_text())["components"]["schemas"][schema]
+    kind = getattr(records, name)
+    assert set(described["properties"]) <= {field.name for field in fields(kind)}
+
+
+def test_the_error_of_a_run_that_lasts_too_long_has_the_run() -> None:
+    running = Answer(run_row("running", rollback=None, approval=7, time_to_detect=0.5))
+    with scripted_api(running) as server, Client(server.url) as client:
+        with pytest.raises(WaitTimeoutError) as late:
+            client.runs.wait(RUN, timeout=0)
+        assert (late.value.run.id, late.value.run.approval, late.value.run.time_to_detect) == (RUN, 7, 0.5)
+        kept = pickle.loads(pickle.dumps(late.value))  # noqa: S301 - its own
+        assert kept.run == late.value.run

@@ -33,6 +33,12 @@ def test_repeated_request_gets_the_same_response_and_starts_nothing(ci: Program,
     assert Run.objects.count() == 1
 
 
+def test_how_json_is_written_makes_no_other_request(ci: Program, stored: Scenario) -> None:
+    for body in (b'{"wait": true, "priority": 1}', b'{"priority":1,"wait":true}'):
+        assert ci.post(START, body, **KEY).status_code == 201
+    assert Run.objects.count() == 1
+
+
 @pytest.mark.parametrize(
     ("path", "body"), [(START, {"wait": False}), (f"{START}?x=1", {}), ("stop", {"reason": "other"})]
 )
