@@ -1,5 +1,6 @@
 """The verbs acknowledge and whoami, and `approval` and `token`."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from coordinator_client.command_line.verbs import (
     add_verb,
     parse_number,
 )
-from coordinator_client.records import PlannedStep
+from coordinator_client.command_line.wording import format_value, quote_command
+from coordinator_client.records import Approval, PlannedStep
 
 STATES = ("pending", "approved", "refused", "expired", "withdrawn")
 
@@ -109,10 +111,20 @@ def show_approval(session: Session, approval: int, **_options: Any) -> int:
         f"[bold]{escape_text(found.scenario)}[/bold], {escape_text(found.state)}, requested by "
         f"{escape_text(found.asked_by or '-')}; touches {escape_text(', '.join(found.services))}"
     )
+    session.terminal.say(_describe_subject(found))
     if found.problem:
         session.terminal.say(f"[red]{escape_text(found.problem)}[/red]")
     show_steps(session, found.steps)
     return exit_codes.DONE
+
+
+def _describe_subject(approval: Approval) -> str:
+    if approval.schedule:
+        command = quote_command(f"schedule show {shlex.quote(approval.schedule)}")
+        return escape_text(f"For every run of the schedule {approval.schedule}; show it with {command}.")
+    variables = ", ".join(f"{name}={format_value(value)}" for name, value in approval.variables.items())
+    given = f", with {variables}" if variables else ""
+    return escape_text(f"For the run {(approval.run or '')[:8]} alone{given}.")
 
 
 def show_steps(session: Session, steps: Sequence[PlannedStep]) -> None:

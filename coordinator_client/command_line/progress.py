@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.terminal import Terminal, escape_text
-from coordinator_client.command_line.wording import format_duration, quote_command
+from coordinator_client.command_line.wording import (
+    format_duration,
+    quote_command,
+    quote_command_of_others,
+)
 from coordinator_client.errors import CoordinatorError, UnavailableError, WaitTimeoutError
 from coordinator_client.records import Event, Run
 
@@ -167,7 +171,7 @@ def explain_approval(coordinator: Coordinator, run: Run) -> str:
     with suppress(CoordinatorError):
         for found in coordinator.list_approvals("pending", MAX_APPROVALS):
             if found.run == run.id:
-                command = quote_command(f"approval approve {found.id}")
+                command = quote_command_of_others(f"approval approve {found.id}")
                 return f"A second person approves it with {command}."
     return ""
 

@@ -31,6 +31,11 @@ def quote_command(words: str) -> str:
     return f"'{_program} {words}{_place}'"
 
 
+def quote_command_of_others(words: str) -> str:
+    """A command that somebody else gives, with a profile of their own."""
+    return quote_command(words) if _place.startswith(" --server") else f"'{_program} {words}'"
+
+
 def format_count(number: int, thing: str, things: str = "") -> str:
     """For example 'no run', '1 run' or '2 runs'."""
     return f"{number or 'no'} {(things or f'{thing}s') if number > 1 else thing}"

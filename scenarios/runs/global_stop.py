@@ -12,12 +12,15 @@ from scenarios.runs.task_queue import enqueue_waiting_runs
 def pull_global_stop(*, by: str, reason: str) -> int:
     """Let no run begin, and end every running one `aborted` with its faults undone; return how many.
 
-    Pulled again, it keeps who pulled it first, and still stops every running run.
+    Pulled again, it keeps who pulled it first, adds who pulled it again and why, and stops every running run.
     """
     with on_disk():  # a power cut must not release it
         stop = admission.lock_admission()
         if stop.pulled_at is None:
             stop.pulled_at, stop.pulled_by, stop.reason = timezone.now(), by, reason[:300]
+            stop.save()
+        elif reason:
+            stop.reason = f"{stop.reason or 'no reason'}; {by}: {reason}"[:300]
             stop.save()
         Run.objects.queued().update(waiting_for=admission.describe_stop(stop)[:500])
         request = {"stop_requested_at": timezone.now(), "stop_requested_by": str(stop)[:200]}

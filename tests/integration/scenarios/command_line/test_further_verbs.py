@@ -184,6 +184,7 @@ def test_approvals_are_listed_shown_and_decided_by_a_second_person(scenario: Com
     assert f"A second person approves it with '{command}'." in started.err
     shown = scenario("approval", "show", item["id"])
     assert (shown.code, "exchange" in shown.out) == (0, True), shown.err
+    assert f"For the run {item['run'][:8]} alone." in shown.out
     named = ("--as", "ada") if way == "local" else ()
     if way == "remote":  # the person who has requested it
         decided = scenario("approval", "approve", item["id"])

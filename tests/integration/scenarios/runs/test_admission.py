@@ -156,6 +156,8 @@ def test_the_global_stop_ends_running_runs_and_keeps_new_ones_queued_until_it_is
     waiting = queued("custodian")
     assert claim(waiting) is None
     assert "pulled by ann" in waits_for(waiting)
+    global_stop.pull_global_stop(by="bob", reason="the other one")
+    assert "pulled by ann (an incident; bob: the other one)" in waits_for(waiting)
     assert global_stop.release_global_stop()
     assert waits_for(waiting) == ""
     assert claim(waiting) is not None
