@@ -4,7 +4,7 @@ import os
 import re
 import ssl
 from http import HTTPStatus
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from coordinator_client.errors import NotFoundError, SettingsError
 
@@ -84,6 +84,14 @@ def hide_user(proxy: str) -> str:
     """The address of the proxy without a user and a password."""
     scheme, _, rest = proxy.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def find_user(proxy: str) -> tuple[str, str] | None:
+    """The user and the password in the address of the proxy."""
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return None
+    return unquote(parts.username), unquote(parts.password or "")
 
 
 def find_proxy(server: str) -> str:

@@ -46,7 +46,9 @@ def choose_ports(web: int) -> Ports:
         settings.DEMO_PROXY_PORT,
         settings.DEMO_PROXY_CONTROL_PORT,
     ):
-        port = wanted if wanted not in taken and ports_in_use.is_free(wanted) else ports_in_use.free_port()
+        port = wanted
+        while port in taken or not ports_in_use.is_free(port):
+            port = ports_in_use.free_port()
         taken.add(port)
         chosen.append(port)
     return Ports(web, *chosen)

@@ -34,7 +34,7 @@ def compare_runs(session: Session, run: str, other: str, **_options: Any) -> int
 def _show(terminal: Terminal, found: RunComparison) -> None:
     terminal.say(f"This run:  {_describe(found.run)}")
     terminal.say(f"The other: {_describe(found.other)}")
-    differences = [(name, values["this"], values["other"]) for name, values in found.variables.items()]
+    differences = [(name, values["value"], values["other"]) for name, values in found.variables.items()]
     if found.run.environment != found.other.environment:
         differences.insert(0, ("environment", found.run.environment or None, found.other.environment or None))
     for name, this, other in differences:
@@ -46,7 +46,7 @@ def _show(terminal: Terminal, found: RunComparison) -> None:
         terminal.say("Both have the same variables and the same document.")
     columns = {
         "Figure": [_name(figure) for figure in found.figures],
-        "This run": [_measure(figure, figure.this) for figure in found.figures],
+        "This run": [_measure(figure, figure.value) for figure in found.figures],
         "The other": [_measure(figure, figure.other) for figure in found.figures],
     }
     terminal.rows(found.figures, columns, empty="Neither run has a figure to compare.")

@@ -140,13 +140,13 @@ class ComparedFigure(Record):
     phase: str
     validation: str
     load: str
-    this: float | None
+    value: float | None
     other: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunComparison(Record):
-    """`variables` has those that differ, each with its value as `this` and `other`.
+    """`variables` has those that differ, each with its value as `value` and `other`.
 
     `document` has the lines of a unified diff, from the document of the other run to that of this run.
     """

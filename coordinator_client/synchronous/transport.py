@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from coordinator_client.addresses import build_tls_context, check_address, check_token, find_proxy, hide_user
+from coordinator_client.addresses import (
+    build_tls_context,
+    check_address,
+    check_token,
+    find_proxy,
+    find_user,
+    hide_user,
+)
 from coordinator_client.errors import (
     CoordinatorError,
     SettingsError,
@@ -55,7 +62,7 @@ class Transport:
         self._is_closed = False
         self._pool = httpcore.ConnectionPool(
             ssl_context=build_tls_context(authority) if is_secure else None,
-            proxy=httpcore.Proxy(proxy) if proxy else None,
+            proxy=httpcore.Proxy(hide_user(proxy), auth=find_user(proxy)) if proxy else None,
         )
 
     def close(self) -> None:

@@ -99,7 +99,7 @@ RUN: Example = {
 COMPARISON: Example = {
     "run": {name: RUN[name] for name in RUN if name in COMPARED_FIELDS},
     "other": {name: RUN[name] for name in RUN if name in COMPARED_FIELDS},
-    "variables": {"delay_ms": {"this": 700, "other": 500}},
+    "variables": {"delay_ms": {"value": 700, "other": 500}},
     "document": [],
     "figures": [
         {
@@ -107,7 +107,7 @@ COMPARISON: Example = {
             "phase": "",
             "validation": "",
             "load": "",
-            "this": 1.2,
+            "value": 1.2,
             "other": 0.9,
         }
     ],

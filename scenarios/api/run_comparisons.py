@@ -37,7 +37,7 @@ class ComparedRun(Schema):
 class ComparedValues(Schema):
     """The values in this run and in the other; null if a run has none."""
 
-    this: JsonValue
+    value: JsonValue
     other: JsonValue
 
 
@@ -50,7 +50,7 @@ class ComparedFigure(Schema):
     phase: str
     validation: str
     load: str
-    this: float | None
+    value: float | None
     other: float | None
 
 

@@ -35,7 +35,7 @@ class FigureOfBoth:
 
     def list_fields(self) -> dict[str, Any]:
         """As the API names them."""
-        return {**self.key.list_fields(), "this": self.this, "other": self.other}
+        return {**self.key.list_fields(), "value": self.this, "other": self.other}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class ComparedRuns:
             "run": _list_fields_of_run(self.run),
             "other": _list_fields_of_run(self.other),
             "variables": {
-                name: {"this": this, "other": other} for name, (this, other) in self.variables.items()
+                name: {"value": this, "other": other} for name, (this, other) in self.variables.items()
             },
             "document": [line.text for line in self.lines],
             "figures": [figure.list_fields() for figure in self.figures],

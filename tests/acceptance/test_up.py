@@ -64,7 +64,7 @@ def test_each_scenario_of_the_catalogue_passes_and_its_messages_lead_to_the_port
             output = run.stdout.read()
             assert run.wait(300) == 0, output
     words = list(map(str, process.args))  # type: ignore[arg-type] # a list, as `command` makes it
-    site = f"http://localhost:{words[words.index('--port') + 1]}"
+    site = f"http://127.0.0.1:{words[words.index('--port') + 1]}"
     links = [json.loads(payload)["data"]["run"]["url"] for (payload,) in installed.rows(PAYLOADS)]
     assert len(links) >= 2 * len(CATALOGUE)
     assert {link.partition("/admin/")[0] for link in links} == {site}

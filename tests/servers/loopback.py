@@ -8,11 +8,21 @@ from collections.abc import Callable
 MAX_WAIT = 300.0
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that this process has not been given before.
+
+    Linux chooses at random: of some hundred calls, two may well get the same port.
+    """
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def get_port(server: socket.socket) -> int:

@@ -3,6 +3,7 @@
 import ssl
 import subprocess
 import threading
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -153,6 +154,17 @@ def test_unreachable_proxy_is_named_without_its_user(monkeypatch: pytest.MonkeyP
         Transport("http://coordinator.example", TOKEN).json("GET", "runs")
     words = f"http://coordinator.example, through the proxy http://{proxy}, cannot be reached: "
     assert str(refused.value).startswith(words)
+
+
+def test_user_of_a_proxy_is_sent_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with scripted_api(Answer({"items": []})) as proxy:  # which gets the whole address of a plain request
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("://", "://ada:p%40ss@"))
+        Transport("http://coordinator.example", TOKEN).json("GET", "runs")
+    (asked,) = proxy.asked
+    assert asked.path == "http://coordinator.example/api/v1/runs"
+    assert asked.headers["Proxy-Authorization"] == f"Basic {b64encode(b'ada:p@ss').decode()}"
 
 
 def test_closed_client_sends_nothing_more() -> None:

@@ -42,12 +42,12 @@ def test_a_comparison_has_what_differs_and_the_figures_of_both(
     of_run = ci.get(f"runs/{second.pk}").json()
     assert found["run"].items() <= of_run.items()
     assert found["variables"] == {
-        "delay_ms": {"this": 700, "other": 500},
-        "rate": {"this": None, "other": 1},
+        "delay_ms": {"value": 700, "other": 500},
+        "rate": {"value": None, "other": 1},
     }
     assert [line for line in found["document"] if line.startswith(("+", "-"))] == ["+# a note"]
     (figure,) = [row for row in found["figures"] if row["figure"] == "time_to_pass"]
-    assert (figure["validation"], figure["this"], figure["other"]) == (NOTICED, 2.4, 0.8)
+    assert (figure["validation"], figure["value"], figure["other"]) == (NOTICED, 2.4, 0.8)
 
 
 def test_without_another_run_the_last_one_that_passed_is_chosen(
@@ -78,7 +78,7 @@ def test_the_command_line_shows_it_to_people_and_programs(
         assert words in said.out
     assert either("compare", "latest").out == said.out
     found = either("compare", second.id, "--json").json
-    assert found["variables"]["delay_ms"] == {"this": 700, "other": 500}
+    assert found["variables"]["delay_ms"] == {"value": 700, "other": 500}
     assert found["other"]["id"] == str(first.pk)
     same = either("compare", first.id, first.id).out
     assert "Both have the same variables and the same document." in same
