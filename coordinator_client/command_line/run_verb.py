@@ -1,12 +1,9 @@
 """The verbs run and plan."""
 
-import signal
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from coordinator_client.command_line import completion, exit_codes
@@ -28,6 +25,7 @@ from coordinator_client.command_line.files import (
     replace_file,
 )
 from coordinator_client.command_line.given_variables import read_variables
+from coordinator_client.command_line.interrupts import Interrupts
 from coordinator_client.command_line.moments import parse_duration
 from coordinator_client.command_line.progress import (
     Deadline,
@@ -257,7 +255,7 @@ def _watch_or_stop(session: Session, progress: Progress, started: Run, timeout: 
     """Follow to the end; the timeout or the first Ctrl-C stops the run, the next Ctrl-C exits."""
     deadline = None if timeout is None else Deadline(timeout)
     reason = ""
-    with handle_sigterm_as_ctrl_c():
+    with Interrupts() as interrupts:
         try:
             return _explain_outage(partial(progress.follow, deadline), started)
         except KeyboardInterrupt:
@@ -266,8 +264,10 @@ def _watch_or_stop(session: Session, progress: Progress, started: Run, timeout: 
         except WaitTimeoutError as error:
             reason = f"it had not ended within the '--timeout' of {format_duration(timeout or 0)}"
             session.terminal.complain(str(error))
+            interrupts.hold()
             _say_that_it_is_stopped(session.terminal, "Press Ctrl-C to exit without waiting.")
         session.coordinator.stop_run(started.id, reason)
+        interrupts.release()
         return _explain_outage(progress.follow, started)
 
 
@@ -280,20 +280,6 @@ def _write_results(session: Session, ended: Run, junit: Path | None) -> None:
         replace_file(junit, session.coordinator.render_report(ended.id, "junit"))
     if session.terminal.wants_json:
         session.terminal.text(session.coordinator.render_report(ended.id, "json"))
-
-
-@contextmanager
-def handle_sigterm_as_ctrl_c() -> Iterator[None]:
-    """CI cancels a job with SIGTERM; the run must not continue without it."""
-
-    def raise_interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, raise_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _explain_outage(watched: Callable[[], Run], started: Run) -> Run:
