@@ -2,6 +2,7 @@
 
 from scenarios.api.example_documents import Example
 from scenarios.domain.event_kinds import EventKind
+from scenarios.library.compared_runs import FIELDS_OF_RUN
 
 RUN_ID = "0b0e7c1a-5a0f-4a8e-9a54-3f1d2c4b5a69"
 SITE = "https://coordinator.example.com/admin/scenarios"
@@ -70,10 +71,6 @@ TOKEN: Example = {
     "expires_at": "2026-04-01T12:00:00Z",
     "last_used_at": None,
 }
-COMPARED_FIELDS = (
-    *("id", "scenario", "status", "rollback", "reason", "created_at", "started_at", "finished_at"),
-    *("duration", "environment", "url"),
-)
 RUN: Example = {
     "id": RUN_ID,
     "scenario": "exchange-latency",
@@ -97,8 +94,8 @@ RUN: Example = {
     "url": f"{SITE}/run/{RUN_ID}/change/",
 }
 COMPARISON: Example = {
-    "run": {name: RUN[name] for name in RUN if name in COMPARED_FIELDS},
-    "other": {name: RUN[name] for name in RUN if name in COMPARED_FIELDS},
+    "run": {name: RUN[name] for name in RUN if name in FIELDS_OF_RUN},
+    "other": {name: RUN[name] for name in RUN if name in FIELDS_OF_RUN},
     "variables": {"delay_ms": {"value": 700, "other": 500}},
     "document": [],
     "figures": [
